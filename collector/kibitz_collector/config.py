@@ -1,0 +1,51 @@
+"""Settings of the collector: one frozen object per process, passed in, never imported as a global.
+
+Every field is a flag of `kibitz serve` and an environment variable `KIBITZ_<NAME>`.
+"""
+
+from typing import Literal
+
+from pydantic import Field
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+
+class Settings(BaseSettings):
+    """How this collector runs."""
+
+    model_config = SettingsConfigDict(env_prefix="KIBITZ_", frozen=True, extra="ignore")
+
+    host: str = Field("127.0.0.1", description="address to listen on")
+    port: int = Field(4318, ge=0, le=65535, description="port; 4318 is OTLP/HTTP's own default")
+    database_url: str = Field("sqlite:///kibitz.db", description="sqlite:///FILE or postgresql://…")
+    log_level: Literal["debug", "info", "warning", "error"] = Field(
+        "info", description="what the collector says on its own error stream"
+    )
+
+    max_body_bytes: int = Field(20 * 2**20, description="largest request body, compressed")
+    max_inflated_bytes: int = Field(64 * 2**20, description="largest request body, inflated")
+    max_inflate_ratio: int = Field(200, description="largest inflated / compressed ratio")
+    max_pending_bytes: int = Field(
+        64 * 2**20, description="bytes waiting for the writer before requests are told to come back"
+    )
+
+    evaluate: bool = Field(True, description="run evaluation workers in this process")
+    evaluate_workers: int = Field(1, ge=1, description="evaluation worker threads")
+    match_monitors: bool = Field(True, description="make evaluation jobs from what arrives")
+    alert: bool = Field(True, description="evaluate alert rules in this process")
+    alert_tick_s: float = Field(1.0, gt=0, description="time between two looks at the alert rules")
+    sandbox: Literal["auto", "jail", "monty", "local-unsafe"] = Field(
+        "auto", description="where evaluator source runs"
+    )
+    evaluator_timeout_s: float = Field(2.0, gt=0, description="wall time of one evaluation")
+    job_lease_s: float = Field(60.0, gt=0, description="how long a claimed job is not offered again")
+    trace_idle_s: float = Field(
+        300.0, gt=0, description="an unfinished trace is judged after this long without news"
+    )
+
+    secret_key: str | None = Field(None, description="seals secrets at rest (any long text)")
+    smtp_url: str | None = Field(None, description="smtp(s)://user:password@host:port for e-mail")
+    allow_private_webhooks: bool = Field(
+        False, description="let webhooks reach private addresses (loopback always may, without keys)"
+    )
+    public_url: str | None = Field(None, description="how people reach the pages; used in messages")
+    grace_s: float = Field(10.0, ge=0, description="time to finish what is in hand at shutdown")
