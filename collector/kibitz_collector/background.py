@@ -33,11 +33,14 @@ class Loop:
         """Begin; returns at once."""
         self._thread.start()
 
-    def stop(self, grace_s: float) -> bool:
-        """Ask to stop and wait up to `grace_s`; False: still busy then."""
+    def request_stop(self) -> None:
+        """Ask to stop after the round in hand; returns at once."""
         self._stop.set()
         self._wake.set()
-        self._thread.join(grace_s)
+
+    def join(self, timeout_s: float) -> bool:
+        """Wait for the end up to `timeout_s`; False: still busy then."""
+        self._thread.join(timeout_s)
         return not self._thread.is_alive()
 
     def _run(self) -> None:

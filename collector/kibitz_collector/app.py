@@ -1,0 +1,113 @@
+"""The collector as one ASGI application: routes, error bodies, and the workers of this process."""
+
+import logging
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from importlib.metadata import version
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from starlette.concurrency import run_in_threadpool
+from starlette.exceptions import HTTPException
+from starlette.responses import JSONResponse, Response
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from kibitz_collector import routes, workers
+from kibitz_collector.access.http import KeyRing
+from kibitz_collector.config import Settings
+from kibitz_collector.errors import CollectorError
+from kibitz_collector.store import Store, open_store
+from kibitz_collector.ui.errors import ui_error
+
+log = logging.getLogger("kibitz.collector")
+
+
+def create_app(settings: Settings, store: Store | None = None) -> FastAPI:
+    """Build the application; workers start and stop with its lifespan.
+
+    Raises: SetupError: the database cannot be used.
+    """
+    own_store = store is None
+    opened = store or open_store(settings.database_url, match_monitors=settings.match_monitors)
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        running = workers.start(settings, opened)
+        app.state.workers = running
+        try:
+            yield
+        finally:
+            await run_in_threadpool(running.stop, settings.grace_s)
+            if own_store:
+                await run_in_threadpool(opened.close)
+
+    app = FastAPI(
+        title="kibitz",
+        version=version("kibitz"),
+        lifespan=lifespan,
+        docs_url=None,  # FastAPI's page loads scripts from a CDN; ours works air-gapped
+        redoc_url=None,
+        openapi_url="/openapi.json",
+    )
+    app.state.settings = settings
+    app.state.store = opened
+    app.state.keys = KeyRing(opened)
+    routes.mount(app)
+    app.add_exception_handler(CollectorError, _collector_error)
+    app.add_exception_handler(RequestValidationError, _validation_error)
+    app.add_exception_handler(HTTPException, _http_error)
+    app.add_exception_handler(Exception, _unexpected_error)
+    app.add_middleware(_SingleSlashes)
+    return app
+
+
+class _SingleSlashes:
+    """Collapses repeated slashes: a base URL given with a trailing one is not a reason to lose data."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http" and "//" in scope["path"]:
+            path = scope["path"]
+            while "//" in path:
+                path = path.replace("//", "/")
+            scope = {**scope, "path": path}
+        await self._app(scope, receive, send)
+
+
+def error_body(code: str, message: str) -> dict[str, dict[str, str]]:
+    """Return the one form of an error body."""
+    return {"error": {"type": code, "message": message}}
+
+
+async def _collector_error(request: Request, error: Exception) -> Response:
+    assert isinstance(error, CollectorError)
+    page = ui_error(request, error)
+    if page is not None:
+        return page
+    headers = {}
+    if error.retry_after_s is not None:
+        headers["Retry-After"] = str(max(1, round(error.retry_after_s)))
+    return JSONResponse(error_body(error.code, error.message), error.status, headers)
+
+
+async def _validation_error(request: Request, error: Exception) -> Response:
+    assert isinstance(error, RequestValidationError)
+    where = "; ".join(
+        f"{'.'.join(str(part) for part in problem['loc'])}: {problem['msg']}"
+        for problem in error.errors()[:10]
+    )
+    return JSONResponse(error_body("invalid", where), 422)
+
+
+async def _http_error(request: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)
+    code = {404: "not_found", 405: "method_not_allowed"}.get(error.status_code, "http")
+    message = f"{request.method} {request.url.path}: {error.detail}"
+    return JSONResponse(error_body(code, message), error.status_code, error.headers)
+
+
+async def _unexpected_error(request: Request, error: Exception) -> Response:
+    # Starlette logs the traceback and re-raises to the server after this answer was sent.
+    return JSONResponse(error_body("internal", "the collector failed; see its log"), 500)

@@ -1,0 +1,107 @@
+"""`kibitz serve`: API, OTLP, pages, evaluators and alerts in one process."""
+
+import argparse
+import logging
+import socket
+import sys
+
+import uvicorn
+
+from kibitz_collector.access.http import is_loopback
+from kibitz_collector.app import create_app
+from kibitz_collector.cli.arguments import add_settings, read_settings
+from kibitz_collector.config import Settings
+from kibitz_collector.errors import SetupError
+from kibitz_collector.store import Store, open_store
+from kibitz_collector.store.queries import keys as key_queries
+
+
+def main(argv: list[str]) -> int:
+    """Run until SIGINT or SIGTERM; returns the exit code."""
+    parser = argparse.ArgumentParser(prog="kibitz serve", description=__doc__)
+    add_settings(parser)
+    try:
+        settings = read_settings(parser.parse_args(argv))
+        return serve(settings)
+    except SetupError as error:
+        print(f"kibitz serve: {error.message}", file=sys.stderr)
+        return error.exit_code
+
+
+def serve(settings: Settings) -> int:
+    """Open the database, take the port, answer requests.
+
+    Raises: SetupError: the port or the database cannot be used; one line says why.
+    """
+    logging.basicConfig(
+        level=settings.log_level.upper(), format="%(asctime)s %(levelname)s %(name)s: %(message)s"
+    )
+    listener = take_port(settings.host, settings.port)
+    store = open_store(settings.database_url, match_monitors=settings.match_monitors)
+    try:
+        _refuse_open_door(store, settings.host)
+        app = create_app(settings, store)
+        server = uvicorn.Server(
+            uvicorn.Config(
+                app,
+                log_level="warning",
+                access_log=False,
+                server_header=False,
+                date_header=False,
+                timeout_keep_alive=75,
+                timeout_graceful_shutdown=max(1, round(settings.grace_s)),
+                # Proxy headers are ours to judge: see access/http.py.
+                proxy_headers=False,
+            )
+        )
+        print(f"kibitz is watching at {address_of(listener)}  ({_shown(settings)})", flush=True)
+        server.run(sockets=[listener])
+        return 0 if server.started else 1
+    finally:
+        store.close()
+        listener.close()
+
+
+def take_port(host: str, port: int) -> socket.socket:
+    """Bind before anything else starts, so that a taken port costs nothing.
+
+    Raises: SetupError: the address cannot be bound.
+    """
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listener = socket.socket(family, socket.SOCK_STREAM)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((host.strip("[]"), port))
+    except OSError as error:
+        listener.close()
+        raise SetupError(
+            f"cannot listen on {host}:{port}: {error.strerror or error}; "
+            "stop the other process or choose another with --port (0: any free one)"
+        ) from None
+    listener.listen(2048)
+    listener.set_inheritable(False)
+    return listener
+
+
+def address_of(listener: socket.socket) -> str:
+    """Return the URL a bound socket answers at."""
+    host, port = listener.getsockname()[:2]
+    host = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(host, host)
+    return f"http://{f'[{host}]' if ':' in host and not host.startswith('[') else host}:{port}"
+
+
+def _refuse_open_door(store: Store, host: str) -> None:
+    if is_loopback(host):
+        return
+    with store.read() as session:
+        if not key_queries.active_keys(session):
+            raise SetupError(
+                f"--host {host} is reachable by others and there are no API keys; "
+                "make one with `kibitz keys create NAME`, or listen on 127.0.0.1"
+            )
+
+
+def _shown(settings: Settings) -> str:
+    # A database URL may hold a password.
+    scheme, _, rest = settings.database_url.partition("://")
+    return f"{scheme}://{rest.rpartition('@')[2]}"

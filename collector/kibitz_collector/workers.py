@@ -1,0 +1,35 @@
+"""The background loops of one collector process, started and stopped together."""
+
+import logging
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from kibitz_collector.alert.worker import AlertWorker, DeliveryWorker
+from kibitz_collector.background import Loop
+from kibitz_collector.config import Settings
+from kibitz_collector.evaluate.sandbox import Sandbox, open_sandbox
+from kibitz_collector.evaluate.worker import EvaluationWorker, IdleTraceWorker
+from kibitz_collector.store import Store
+from kibitz_collector.store.search import index_once
+
+log = logging.getLogger("kibitz.collector")
+
+
+@dataclass(slots=True)
+class Workers:
+    """What runs beside the requests."""
+
+    loops: list[Loop]
+    sandbox: Sandbox | None
+
+    def stop(self, grace_s: float) -> None:
+        """Stop all loops within `grace_s` together, then end the sandbox."""
+        deadline = time.monotonic() + grace_s
+        for loop in self.loops:
+            loop.request_stop()
+        for loop in self.loops:
+            if not loop.join(max(0.0, deadline - time.monotonic())):
+                log.warning("%s did not finish within %.0f s; its claims expire", loop.name, grace_s)
+        if self.sandbox is not None:
+            self.sandbox.close()
