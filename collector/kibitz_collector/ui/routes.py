@@ -1,0 +1,28 @@
+"""Every page, one line each."""
+
+from pathlib import Path
+
+from starlette.requests import Request
+from starlette.responses import RedirectResponse, Response
+from starlette.routing import BaseRoute, Mount, Route
+from starlette.staticfiles import StaticFiles
+
+from kibitz_collector.ui.pages import alerts, docs, log, login, logs, monitors, sessions
+
+
+def home(request: Request) -> Response:
+    """Lead to the Logs."""
+    return RedirectResponse("/logs", 307)
+
+
+routes: list[BaseRoute] = [
+    Route("/", home),
+    *login.routes,
+    *logs.routes,
+    *log.routes,
+    *sessions.routes,
+    *monitors.routes,
+    *alerts.routes,
+    *docs.routes,
+    Mount("/static", StaticFiles(directory=Path(__file__).parent / "static")),
+]
