@@ -1,1 +1,1 @@
-"""kibitz."""
+"""The collector: receives spans, stores them, judges them, tells when quality drops."""

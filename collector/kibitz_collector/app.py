@@ -62,7 +62,7 @@ def create_app(settings: Settings, store: Store | None = None) -> FastAPI:
 
 
 class _SingleSlashes:
-    """Collapses repeated slashes: a base URL given with a trailing one is not a reason to lose data."""
+    """Collapses repeated slashes: a base URL with a trailing one is no reason to lose data."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app

@@ -9,9 +9,7 @@ from typing import Any, Generic, Literal, TypeVar
 Kind = Literal["prompt", "tool", "flow", "agent", "evaluator", "retriever", "embedding", "span"]
 FileKind = Literal["prompt", "tool", "flow", "agent", "evaluator", "dataset"]
 Status = Literal["incomplete", "complete", "error", "abandoned", "lost"]
-Where = Literal[
-    "arrival", "guardrail", "run", "test", "notebook", "human", "feedback", "external"
-]
+Where = Literal["arrival", "guardrail", "run", "test", "notebook", "human", "feedback", "external"]
 ReturnType = Literal["boolean", "number", "select", "multi_select", "text"]
 Scope = Literal["log", "trace", "session"]
 T = TypeVar("T")
@@ -102,8 +100,8 @@ class Tokens:
 class FileReference:
     """Which File a Log is an execution of; File and Version are made on demand.
 
-    `content` is what the Version is made of (see `files.identity`); {} when the sender said nothing.
-    `is_derived` is True when the path was made up from service and function name.
+    `content` is what the Version is made of (see `files.identity`); {} when the sender said
+    nothing. `is_derived` is True when the path was made up from service and function name.
     """
 
     kind: FileKind

@@ -2,16 +2,10 @@
 
 import logging
 import time
-from collections.abc import Callable
 from dataclasses import dataclass
 
-from kibitz_collector.alert.worker import AlertWorker, DeliveryWorker
 from kibitz_collector.background import Loop
-from kibitz_collector.config import Settings
-from kibitz_collector.evaluate.sandbox import Sandbox, open_sandbox
-from kibitz_collector.evaluate.worker import EvaluationWorker, IdleTraceWorker
-from kibitz_collector.store import Store
-from kibitz_collector.store.search import index_once
+from kibitz_collector.evaluate.sandbox import Sandbox
 
 log = logging.getLogger("kibitz.collector")
 
@@ -30,6 +24,8 @@ class Workers:
             loop.request_stop()
         for loop in self.loops:
             if not loop.join(max(0.0, deadline - time.monotonic())):
-                log.warning("%s did not finish within %.0f s; its claims expire", loop.name, grace_s)
+                log.warning(
+                    "%s did not finish within %.0f s; its claims expire", loop.name, grace_s
+                )
         if self.sandbox is not None:
             self.sandbox.close()

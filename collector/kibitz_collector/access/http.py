@@ -1,7 +1,7 @@
 """Who is calling: turns a request into a `Context`, or refuses it.
 
-Without keys the collector trusts whoever reaches loopback, so it must make sure that no web page on
-the same machine is what reaches it: only loopback names as Host, no foreign Origin, nothing forwarded.
+Without keys the collector trusts whoever reaches loopback, so it must make sure that no web page
+on the same machine does: only loopback names as Host, no foreign Origin, nothing forwarded.
 """
 
 import ipaddress
@@ -90,8 +90,8 @@ class KeyRing:
 def context(request: Request) -> Context:
     """Authenticate a request (also a FastAPI dependency).
 
-    Raises: Unauthorized: keys exist and none, or a wrong one, was given. Forbidden: the request comes
-    from a foreign page or through a proxy that a collector without keys cannot trust.
+    Raises: Unauthorized: keys exist and none, or a wrong one, was given. Forbidden: the request
+    comes from a foreign page or through a proxy that a collector without keys cannot trust.
     """
     state = request.app.state
     ring: KeyRing = state.keys
@@ -162,7 +162,9 @@ def _key_of(request: Request, ring: KeyRing) -> _Key:
     if text is not None:
         key = ring.by_text(text)
         if key is None:
-            raise Unauthorized("this key is not known here; `kibitz keys list` shows the known ones")
+            raise Unauthorized(
+                "this key is not known here; `kibitz keys list` shows the known ones"
+            )
         return key
     cookie = request.cookies.get(COOKIE)
     key = ring.by_cookie(cookie) if cookie else None

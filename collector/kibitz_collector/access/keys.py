@@ -60,4 +60,6 @@ def cookie_is_valid(cookie: str, key_hash: str, now_s: float | None = None) -> b
 
 
 def _sign(key_hash: str, expires_s: int) -> str:
-    return hmac.new(bytes.fromhex(key_hash), f"page.{expires_s}".encode(), hashlib.sha256).hexdigest()
+    return hmac.new(
+        bytes.fromhex(key_hash), f"page.{expires_s}".encode(), hashlib.sha256
+    ).hexdigest()

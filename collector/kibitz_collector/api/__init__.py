@@ -1,0 +1,1 @@
+"""The REST API: thin; parse, call a room, shape the answer."""

@@ -17,7 +17,9 @@ def add_settings(parser: argparse.ArgumentParser, names: Sequence[str] | None = 
             continue
         flag = "--" + name.replace("_", "-")
         options: dict[str, Any] = {"dest": name, "default": argparse.SUPPRESS}
-        options["help"] = f"{field.description} (default: {field.default}; env KIBITZ_{name.upper()})"
+        options["help"] = (
+            f"{field.description} (default: {field.default}; env KIBITZ_{name.upper()})"
+        )
         if field.annotation is bool:
             options["action"] = argparse.BooleanOptionalAction
         elif get_origin(field.annotation) is Literal:
@@ -30,7 +32,9 @@ def read_settings(arguments: argparse.Namespace) -> Settings:
 
     Raises: SetupError, naming the value and what is wrong with it.
     """
-    given = {name: value for name, value in vars(arguments).items() if name in Settings.model_fields}
+    given = {
+        name: value for name, value in vars(arguments).items() if name in Settings.model_fields
+    }
     try:
         return Settings(**given)
     except ValidationError as error:

@@ -54,9 +54,7 @@ def _parser() -> argparse.ArgumentParser:
 def _create(store: Store, name: str, role: str) -> None:
     key = make_key()
     with store.write() as session:
-        key_writes.create_key(
-            session, 1, name=name, role=role, key_hash=key.hash, hint=key.hint
-        )
+        key_writes.create_key(session, 1, name=name, role=role, key_hash=key.hash, hint=key.hint)
     print(key.text)
     print("Keep it: only its hash is stored. Send it as header X-API-KEY.", file=sys.stderr)
 

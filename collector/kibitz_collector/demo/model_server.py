@@ -1,4 +1,4 @@
-"""A stand-in model server that speaks OpenAI's chat wire on loopback: for the demo, and for trying out.
+"""A stand-in model server that speaks OpenAI's chat wire on loopback, for the demo.
 
 It is no model: it picks words from a small table. What it does faithfully is the protocol: JSON and
 streamed replies, tool calls, usage, errors.
@@ -21,14 +21,18 @@ _FRIENDLY = (
     "Happy to help! {fact} Please write again any time.",
     "Thanks for your patience. {fact} I am sorry for the wait, and glad to help further.",
 )
-_CURT = ("{fact} Anything else? No? Good.", "{fact} Read the mail we sent you.", "{fact} That's it.")
+_CURT = (
+    "{fact} Anything else? No? Good.",
+    "{fact} Read the mail we sent you.",
+    "{fact} That's it.",
+)
 
 
 def answer_to(request: dict[str, Any], turn: int) -> dict[str, Any]:
     """Pick the reply to one request: `{content}` or `{tool_calls}` as a message has them.
 
-    Asks for the first offered tool when the user names an order and no tool has answered yet; is curt
-    when the system message asks for it.
+    Asks for the first offered tool when the user names an order and no tool has answered yet; is
+    curt when the system message asks for it.
     """
     messages = request["messages"]
     system = " ".join(_text(m) for m in messages if m["role"] in ("system", "developer"))
@@ -159,7 +163,11 @@ def _told(result: str) -> str:
         facts = json.loads(result)
     except ValueError:
         return result
-    return ", ".join(f"{name} {value}" for name, value in facts.items()) if isinstance(facts, dict) else result
+    return (
+        ", ".join(f"{name} {value}" for name, value in facts.items())
+        if isinstance(facts, dict)
+        else result
+    )
 
 
 def _text(message: dict[str, Any]) -> str:

@@ -77,15 +77,11 @@ def make_reply(client: openai.OpenAI, model: str, style: str) -> Any:
         messages.append(message.model_dump(exclude_none=True))
         for call in message.tool_calls:
             found = lookup_order(**json.loads(call.function.arguments))
-            messages.append(
-                {"role": "tool", "tool_call_id": call.id, "content": json.dumps(found)}
-            )
+            messages.append({"role": "tool", "tool_call_id": call.id, "content": json.dumps(found)})
         words = client.chat.completions.create(
             model=model, temperature=0.2, messages=messages, stream=True
         )
-        return "".join(
-            chunk.choices[0].delta.content or "" for chunk in words if chunk.choices
-        )
+        return "".join(chunk.choices[0].delta.content or "" for chunk in words if chunk.choices)
 
     return reply
 
@@ -138,9 +134,7 @@ def main() -> int:
     arguments = parser.parse_args()
     kibitz.init(service="support-demo", environment="demo")
     kibitz.instrument("openai")
-    failed = run(
-        arguments.style, arguments.model, arguments.rounds, with_trouble=arguments.trouble
-    )
+    failed = run(arguments.style, arguments.model, arguments.rounds, with_trouble=arguments.trouble)
     result = kibitz.flush(timeout_s=10)
     print(json.dumps({"failed": failed, "sent": result.sent, "dropped": result.dropped}))
     return 0

@@ -1,0 +1,1 @@
+"""The pages: server-rendered, no build step, no script from elsewhere."""

@@ -58,7 +58,7 @@ def lines(
     shapes = []
     if threshold is not None:
         y = _y(threshold, low, top)
-        shapes.append(f'<line class="threshold" x1="{_LEFT}" x2="{WIDTH - _RIGHT}" y1="{y:.1f}" y2="{y:.1f}"/>')
+        shapes.append(_rule("threshold", y))
     for series in range(len(names)):
         shapes += _line(points, series, low, top, step)
     return _frame(points, names, shapes, low, top, unit, step)
@@ -85,7 +85,9 @@ def _line(points: Sequence[Point], series: int, low: float, top: float, step: fl
         if len(run) > 1:
             path = " ".join(f"{x:.1f},{y:.1f}" for x, y in run)
             shapes.append(f'<polyline class="line-{series}" points="{path}"/>')
-        shapes += [f'<circle class="series-{series}" cx="{x:.1f}" cy="{y:.1f}" r="2.2"/>' for x, y in run]
+        shapes += [
+            f'<circle class="series-{series}" cx="{x:.1f}" cy="{y:.1f}" r="2.2"/>' for x, y in run
+        ]
     return shapes
 
 
@@ -102,17 +104,15 @@ def _frame(
     parts = [
         f'<svg class="chart" viewBox="0 0 {WIDTH} {HEIGHT}" role="img" '
         f'aria-label="{escape(", ".join(names))}" preserveAspectRatio="none">',
-        f'<line class="axis" x1="{_LEFT}" x2="{WIDTH - _RIGHT}" y1="{y0:.1f}" y2="{y0:.1f}"/>',
-        f'<line class="grid" x1="{_LEFT}" x2="{WIDTH - _RIGHT}" y1="{y1:.1f}" y2="{y1:.1f}"/>',
-        f'<text class="tick end" x="{_LEFT - 5}" y="{y1 + 7:.1f}">{escape(_short(top))}{escape(unit)}</text>',
-        f'<text class="tick end" x="{_LEFT - 5}" y="{y0:.1f}">{escape(_short(low))}{escape(unit)}</text>',
+        _rule("axis", y0),
+        _rule("grid", y1),
+        _tick(_LEFT - 5, y1 + 7, _short(top) + unit, "tick end"),
+        _tick(_LEFT - 5, y0, _short(low) + unit, "tick end"),
         *shapes,
     ]
     if points:
-        parts.append(f'<text class="tick" x="{_LEFT}" y="{HEIGHT - 5}">{escape(points[0].label)}</text>')
-        parts.append(
-            f'<text class="tick end" x="{WIDTH - _RIGHT}" y="{HEIGHT - 5}">{escape(points[-1].label)}</text>'
-        )
+        parts.append(_tick(_LEFT, HEIGHT - 5, points[0].label, "tick"))
+        parts.append(_tick(WIDTH - _RIGHT, HEIGHT - 5, points[-1].label, "tick end"))
     for index, point in enumerate(points):
         told = ", ".join(
             f"{name}: {_short(value)}{unit}" if value is not None else f"{name}: none"
@@ -120,9 +120,18 @@ def _frame(
         )
         parts.append(
             f'<rect class="hover" x="{_LEFT + index * step:.1f}" y="{_TOP}" width="{step:.1f}" '
-            f'height="{HEIGHT - _TOP - _BOTTOM}"><title>{escape(point.label)} · {escape(told)}</title></rect>'
+            f'height="{HEIGHT - _TOP - _BOTTOM}">'
+            f"<title>{escape(point.label)} · {escape(told)}</title></rect>"
         )
     return Markup("".join([*parts, "</svg>"]))
+
+
+def _rule(css: str, y: float) -> str:
+    return f'<line class="{css}" x1="{_LEFT}" x2="{WIDTH - _RIGHT}" y1="{y:.1f}" y2="{y:.1f}"/>'
+
+
+def _tick(x: float, y: float, text: str, css: str) -> str:
+    return f'<text class="{css}" x="{x}" y="{y:.1f}">{escape(text)}</text>'
 
 
 def _inner_width() -> float:

@@ -32,6 +32,8 @@ def to_html(text: str) -> Markup:
 @cache
 def _parser() -> MarkdownIt:
     # HTML in the text is shown, not interpreted; images would be fetched from anywhere.
-    return MarkdownIt("commonmark", {"html": False, "linkify": False}).enable(
-        ["table", "strikethrough"]
-    ).disable("image")
+    return (
+        MarkdownIt("commonmark", {"html": False, "linkify": False})
+        .enable(["table", "strikethrough"])
+        .disable("image")
+    )

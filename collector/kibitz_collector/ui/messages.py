@@ -46,7 +46,9 @@ def _shown(message: Message, *, is_output: bool = False) -> Shown:
     role = str(message.get("role") or "unknown")
     if role == "tool" and message.get("tool_call_id"):
         pieces = [
-            Piece("result", piece.text, id=str(message["tool_call_id"])) if piece.type == "text" else piece
+            Piece("result", piece.text, id=str(message["tool_call_id"]))
+            if piece.type == "text"
+            else piece
             for piece in pieces
         ]
     return Shown(role, str(message.get("name") or ""), pieces, is_output)
@@ -94,7 +96,10 @@ def _otel_part(part: dict[str, Any]) -> Piece:
             return _image(part.get("uri"))
         case "tool_call":
             return Piece(
-                "call", _text(part.get("arguments", "")), str(part.get("name", "")), str(part.get("id", ""))
+                "call",
+                _text(part.get("arguments", "")),
+                str(part.get("name", "")),
+                str(part.get("id", "")),
             )
         case "tool_call_response":
             return Piece("result", _text(part.get("response", "")), id=str(part.get("id", "")))

@@ -1,4 +1,4 @@
-"""Templates and what they may call: every value is escaped, numbers and times are written one way."""
+"""Templates and what they may call: values are escaped, numbers and times written one way."""
 
 import time
 from datetime import UTC, datetime
@@ -16,7 +16,7 @@ from kibitz_collector.records import Tokens
 from kibitz_collector.ui.markdown import to_html
 
 _HERE = Path(__file__).parent
-# Scripts and styles only from files of ours; images also inline or by https, as messages carry them.
+# Scripts and styles only from files of ours; images also inline or by https: messages hold them.
 CSP = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data: https:; "
     "connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
@@ -28,17 +28,22 @@ SECURITY_HEADERS = {
     "X-Frame-Options": "DENY",
 }
 THEME_COOKIE = "kibitz_theme"
+NOTHING = "\u2013"  # how an unknown value is written: a dash, never 0
 
 
 def page(request: Request, template: str, /, status: int = 200, **values: Any) -> HTMLResponse:
     """Render one page; `section` among the values marks the entry of the navigation."""
     theme = request.cookies.get(THEME_COOKIE, "")
-    html = _environment().get_template(template).render(
-        theme=theme if theme in ("light", "dark") else "",
-        path=request.url.path,
-        query=dict(request.query_params),
-        now_ns=time.time_ns(),
-        **values,
+    html = (
+        _environment()
+        .get_template(template)
+        .render(
+            theme=theme if theme in ("light", "dark") else "",
+            path=request.url.path,
+            query=dict(request.query_params),
+            now_ns=time.time_ns(),
+            **values,
+        )
     )
     headers = SECURITY_HEADERS | {"Cache-Control": "no-store"}
     return HTMLResponse(html, status, headers)
@@ -52,7 +57,7 @@ def fragment(template: str, /, **values: Any) -> str:
 def duration(ms: float | None) -> str:
     """Write a duration: 0.4 ms, 12 ms, 1.23 s, 2 m 05 s."""
     if ms is None:
-        return "–"
+        return NOTHING
     if ms < 1:
         return f"{ms:.1f} ms"
     if ms < 1000:
@@ -66,20 +71,24 @@ def duration(ms: float | None) -> str:
 def money(usd: float | None) -> str:
     """Write a cost; an unknown one is a dash, never 0."""
     if usd is None:
-        return "–"
+        return NOTHING
     if usd == 0:
         return "$0"
-    return f"${usd:.2f}" if usd >= 1 else f"${usd:.6f}".rstrip("0") if usd >= 1e-6 else f"${usd:.1e}"
+    return (
+        f"${usd:.2f}" if usd >= 1 else f"${usd:.6f}".rstrip("0") if usd >= 1e-6 else f"${usd:.1e}"
+    )
 
 
 def count(number: float | None) -> str:
     """Write a count with thin groups: 1 234."""
-    return "–" if number is None else f"{number:,.0f}".replace(",", "\u202f")
+    return NOTHING if number is None else f"{number:,.0f}".replace(",", "\u202f")
 
 
 def percent(share: float | None) -> str:
     """Write a share of one."""
-    return "–" if share is None else f"{share * 100:.0f} %" if share in (0, 1) else f"{share:.1%}"
+    return (
+        NOTHING if share is None else f"{share * 100:.0f} %" if share in (0, 1) else f"{share:.1%}"
+    )
 
 
 def tokens_total(tokens: Tokens) -> int | None:
@@ -109,7 +118,7 @@ def ago(then_ns: int, now_ns: int) -> str:
 
 def clock(ns: int | None) -> str:
     """Write an instant in UTC, to the second."""
-    return "–" if ns is None else _utc(ns).strftime("%Y-%m-%d %H:%M:%S")
+    return NOTHING if ns is None else _utc(ns).strftime("%Y-%m-%d %H:%M:%S")
 
 
 def iso(ns: int) -> str:

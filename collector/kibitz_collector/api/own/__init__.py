@@ -1,0 +1,1 @@
+"""What the contract lacked: Logs search, evaluators, monitors, alerts, channels, keys."""

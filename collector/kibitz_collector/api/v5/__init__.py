@@ -1,0 +1,1 @@
+"""The Humanloop v5 contract."""

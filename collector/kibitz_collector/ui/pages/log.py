@@ -9,8 +9,8 @@ from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
 from kibitz_collector.access.http import context, full_context
-from kibitz_collector.evaluate.feedback import give_judgment
 from kibitz_collector.errors import CollectorError
+from kibitz_collector.evaluate.feedback import give_judgment
 from kibitz_collector.records import LogSummary
 from kibitz_collector.store.queries import logs as log_queries
 from kibitz_collector.store.queries.trees import order_tree
@@ -72,7 +72,9 @@ def _branches(trace: list[LogSummary]) -> list[Branch]:
     for depth, log, is_orphan in order_tree(calls):
         left = round(1000 * (log.start_ns - start) / whole)
         width = round(1000 * max(0, (log.end_ns or end) - log.start_ns) / whole)
-        branches.append(Branch(log, depth, is_orphan, min(left, 996), max(4, min(width, 1000 - left))))
+        branches.append(
+            Branch(log, depth, is_orphan, min(left, 996), max(4, min(width, 1000 - left)))
+        )
     return branches
 
 

@@ -52,7 +52,9 @@ def logs_page(request: Request) -> Response:
         where = parse(q)
     except BadQuery as error:
         problem = error.message
-    values = _read(caller, where, request.query_params.get("cursor"), view, range_key, bool(problem))
+    values = _read(
+        caller, where, request.query_params.get("cursor"), view, range_key, bool(problem)
+    )
     return page(
         request,
         "logs.html",
@@ -89,7 +91,9 @@ def _read(
         )
         newest = log_queries.newest_seq(session, caller.workspace_id)
     points = [
-        charts.Point(_label(bucket.start_ns, span_ns), (bucket.count - bucket.errors, bucket.errors))
+        charts.Point(
+            _label(bucket.start_ns, span_ns), (bucket.count - bucket.errors, bucket.errors)
+        )
         for bucket in series
     ]
     total = sum(bucket.count for bucket in series)
