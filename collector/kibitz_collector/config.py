@@ -37,7 +37,9 @@ class Settings(BaseSettings):
         "auto", description="where evaluator source runs"
     )
     evaluator_timeout_s: float = Field(2.0, gt=0, description="wall time of one evaluation")
-    job_lease_s: float = Field(60.0, gt=0, description="how long a claimed job is not offered again")
+    job_lease_s: float = Field(
+        60.0, gt=0, description="how long a claimed job is not offered again"
+    )
     trace_idle_s: float = Field(
         300.0, gt=0, description="an unfinished trace is judged after this long without news"
     )
@@ -45,7 +47,8 @@ class Settings(BaseSettings):
     secret_key: str | None = Field(None, description="seals secrets at rest (any long text)")
     smtp_url: str | None = Field(None, description="smtp(s)://user:password@host:port for e-mail")
     allow_private_webhooks: bool = Field(
-        False, description="let webhooks reach private addresses (loopback always may, without keys)"
+        False,
+        description="let webhooks reach private addresses (loopback always may, without keys)",
     )
     public_url: str | None = Field(None, description="how people reach the pages; used in messages")
     grace_s: float = Field(10.0, ge=0, description="time to finish what is in hand at shutdown")

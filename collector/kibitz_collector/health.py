@@ -29,7 +29,9 @@ async def metrics(request: Request) -> Response:
     store: Store = request.app.state.store
     counters = await run_in_threadpool(_count, store)
     workers = getattr(request.app.state, "workers", None)
-    lines = [f"# TYPE kibitz_{name} gauge\nkibitz_{name} {value}" for name, value in counters.items()]
+    lines = [
+        f"# TYPE kibitz_{name} gauge\nkibitz_{name} {value}" for name, value in counters.items()
+    ]
     for loop in workers.loops if workers else []:
         lines.append(f'kibitz_worker_failures_in_a_row{{worker="{loop.name}"}} {loop.failures}')
     return PlainTextResponse("\n".join(lines) + "\n", media_type="text/plain; version=0.0.4")

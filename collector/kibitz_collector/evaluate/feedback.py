@@ -96,7 +96,9 @@ def typed_judgment(log_id: str, content: dict[str, Any], value: Any) -> Judgment
         case "text" if isinstance(value, str):
             judgment.text = value
         case _:
-            raise Invalid(f"this evaluator gives a {return_type}, not {type(value).__name__} {value!r}")
+            raise Invalid(
+                f"this evaluator gives a {return_type}, not {type(value).__name__} {value!r}"
+            )
     return judgment
 
 

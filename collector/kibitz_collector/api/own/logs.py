@@ -21,7 +21,9 @@ class Listing(BaseModel):
     """One page, newest first."""
 
     items: list[Row]
-    next_cursor: str | None = Field(description="pass it as `cursor` for the next page; null: no more")
+    next_cursor: str | None = Field(
+        description="pass it as `cursor` for the next page; null: no more"
+    )
 
 
 class Trace(BaseModel):
