@@ -1,0 +1,1 @@
+"""Logs to judgments: the sandbox, the evaluator types, and the worker between them."""
