@@ -1,0 +1,19 @@
+"""From raw spans and log records of any dialect to Log records; pure."""
+
+from kibitz_collector.normalize.batch import inherit_grouping, join_log_records
+from kibitz_collector.normalize.explain import Explanation, explain
+from kibitz_collector.normalize.logrecord import normalize_log
+from kibitz_collector.normalize.pricing import Rates, UserPrices
+from kibitz_collector.normalize.span import MAPPER_VERSION, normalize
+
+__all__ = [
+    "MAPPER_VERSION",
+    "Explanation",
+    "Rates",
+    "UserPrices",
+    "explain",
+    "inherit_grouping",
+    "join_log_records",
+    "normalize",
+    "normalize_log",
+]
