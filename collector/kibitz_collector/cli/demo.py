@@ -1,4 +1,4 @@
-"""`kibitz demo`: a sample app with real traffic, judged and alerted on; `--once` checks and exits."""
+"""`kibitz demo`: a sample app with real traffic, judged and alerted on; `--once` checks it."""
 
 import argparse
 import os

@@ -41,7 +41,8 @@ def start_collector(database_url: str, port: int, flags: list[str]) -> Collector
 
     Raises: SetupError with the collector's own words.
     """
-    errors = tempfile.TemporaryFile("w+")
+    # Kept open as long as the process lives; `stop` closes it.
+    errors = tempfile.TemporaryFile("w+")  # noqa: SIM115
     command = [sys.executable, "-m", "kibitz", "serve", "--port", str(port)]
     command += ["--database-url", database_url, *flags]
     process = subprocess.Popen(

@@ -81,9 +81,7 @@ def tell(options: Options, say: Callable[[str], None]) -> int:
             problem = check(evidence)
             failed += problem is not None
             name = (check.__doc__ or check.__name__).strip().rstrip(".")
-            say(
-                f"  {'ok  ' if problem is None else 'MISS'}  {name}{f': {problem}' if problem else ''}"
-            )
+            say(f"  ok    {name}" if problem is None else f"  MISS  {name}: {problem}")
         _say_links(client, collector.url, say)
         if not options.is_once:
             _keep_going(collector.url, model, say)
