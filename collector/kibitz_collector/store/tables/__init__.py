@@ -1,0 +1,31 @@
+"""All tables. Importing this makes the metadata complete: each new file gets its line here."""
+
+from kibitz_collector.store.tables import (
+    content,
+    counters,
+    files,
+    jobs,
+    judgments,
+    keys,
+    logs,
+    quarantine,
+    rollups,
+    search,
+)
+from kibitz_collector.store.tables.base import Table
+
+metadata = Table.metadata
+
+__all__ = [
+    "content",
+    "counters",
+    "files",
+    "jobs",
+    "judgments",
+    "keys",
+    "logs",
+    "metadata",
+    "quarantine",
+    "rollups",
+    "search",
+]
