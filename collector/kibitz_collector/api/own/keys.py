@@ -32,9 +32,10 @@ class KeyOut(BaseModel):
     revoked_ns: int | None
 
 
-class NewKeyOut(KeyOut):
+class NewKeyOut(BaseModel):
     """A key just made: the only answer that holds its text."""
 
+    id: str
     key: str
 
 
@@ -51,7 +52,7 @@ def create_key(key: KeyIn, caller: Caller) -> NewKeyOut:
     """Make a key; its text is shown this once."""
     new = make_key()
     with caller.store.write() as session:
-        stored = key_writes.create_key(
+        key_id = key_writes.create_key(
             session,
             caller.workspace_id,
             name=key.name,
@@ -59,8 +60,7 @@ def create_key(key: KeyIn, caller: Caller) -> NewKeyOut:
             key_hash=new.hash,
             hint=new.hint,
         )
-    shaped = KeyOut.model_validate(stored, from_attributes=True)
-    return NewKeyOut(key=new.text, **shaped.model_dump())
+    return NewKeyOut(id=key_id, key=new.text)
 
 
 @router.delete("/{key_id}", status_code=204)

@@ -1,0 +1,32 @@
+"""For all tests: no setting of this machine leaks in; in CI nothing is skipped for want of a server."""
+
+import os
+import shutil
+from collections.abc import Iterator
+
+import pytest
+
+
+@pytest.fixture(autouse=True)
+def no_outer_settings(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in list(os.environ):
+        if name.startswith(("KIBITZ_", "OTEL_")) and not name.startswith("KIBITZ_TEST_"):
+            monkeypatch.delenv(name)
+
+
+def need(found: object, what: str) -> None:
+    """Skip a test that needs a program which is not installed; in CI that is a failure."""
+    if found:
+        return
+    if os.environ.get("CI"):
+        pytest.fail(f"CI must have {what}", pytrace=False)
+    pytest.skip(f"needs {what}")
+
+
+@pytest.fixture(scope="session")
+def chromium() -> Iterator[tuple[str, str]]:
+    """Paths of Chromium and its driver."""
+    browser = shutil.which("chromium") or shutil.which("google-chrome")
+    driver = shutil.which("chromedriver")
+    need(browser and driver, "chromium and chromedriver")
+    yield str(browser), str(driver)
