@@ -1,8 +1,7 @@
-"""For all tests: no setting of this machine leaks in; in CI nothing is skipped for want of a server."""
+"""For all tests: no outer setting leaks in; in CI nothing is skipped for want of a server."""
 
 import os
 import shutil
-from collections.abc import Iterator
 
 import pytest
 
@@ -24,9 +23,9 @@ def need(found: object, what: str) -> None:
 
 
 @pytest.fixture(scope="session")
-def chromium() -> Iterator[tuple[str, str]]:
+def chromium() -> tuple[str, str]:
     """Paths of Chromium and its driver."""
     browser = shutil.which("chromium") or shutil.which("google-chrome")
     driver = shutil.which("chromedriver")
     need(browser and driver, "chromium and chromedriver")
-    yield str(browser), str(driver)
+    return str(browser), str(driver)

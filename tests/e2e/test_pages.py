@@ -1,4 +1,4 @@
-"""The pages in a real browser: no console error, by keyboard, in light and dark, nothing injected."""
+"""The pages in a real browser: no console error, keyboard, light and dark, nothing injected."""
 
 import json
 import os
