@@ -1,0 +1,503 @@
+"""The sender: one daemon thread per process that brings spooled records to the collector."""
+
+from __future__ import annotations
+
+import _thread
+import logging
+import random
+import threading
+import time
+from dataclasses import dataclass, field
+
+import orjson
+
+from kibitz import _directory
+from kibitz._batch import Batch, Part, Source, body_of, counted, parts_of, span_id
+from kibitz._directory import Orphan
+from kibitz._runtime import SPAN, START
+from kibitz._segment import Record
+from kibitz._spool import Spool
+from kibitz._transport import Reply, Transport, Unreachable
+from kibitz.config import Settings
+
+log = logging.getLogger("kibitz")
+
+POLL_S = 0.1
+MAX_RECORDS = 500
+MAX_BYTES = 4 * 2**20
+START_DELAY_S = 2.0  # a span that ends sooner needs no start record
+ADOPT_S = 5.0
+_FIRST_DELAY_S, _LONGEST_DELAY_S, _HURRIED_DELAY_S = 0.1, 30.0, 0.25
+_SAY_AGAIN_S = 60.0
+_STUBBORN_TRIES = 5  # a batch that makes the collector fail this often is taken apart
+# The collector is not there, or does not know us: nothing is wrong with the records.
+_NOT_OUR_FAULT = {401, 403, 404, 405, 407, 415, 421}
+
+
+@dataclass(slots=True, eq=False)
+class _Reader:
+    """How far one source is read, sent and acknowledged."""
+
+    source: Source
+    process: str
+    resource: bytes
+    is_own: bool = True
+    done_to: int = -1
+    acknowledged: int = -1
+
+
+@dataclass(slots=True)
+class _Open:
+    """A start record held back until its span has been open for a while."""
+
+    reader: _Reader
+    record: Record
+    due: float
+
+
+@dataclass(slots=True)
+class Tally:
+    """What became of this process's records."""
+
+    sent: int = 0
+    rejected: int = 0
+    dropped: int = 0  # by the sender: over the age limit
+    adopted: int = 0  # of other, dead processes
+
+    @property
+    def done(self) -> int:
+        """Records that need nothing more."""
+        return self.sent + self.rejected + self.dropped
+
+
+@dataclass(slots=True)
+class _Pace:
+    """When to try again."""
+
+    failures: int = 0
+    not_before: float = 0.0
+    is_told: bool = False  # the collector itself named the time
+    hurry_until: float = 0.0
+    random: random.Random = field(default_factory=random.Random)
+
+    def fail(self, retry_after_s: float | None) -> None:
+        """Back off with full jitter, or as long as the collector asks for."""
+        now = time.monotonic()
+        longest = _HURRIED_DELAY_S if now < self.hurry_until else _LONGEST_DELAY_S
+        delay_s = min(longest, _FIRST_DELAY_S * 2 ** min(self.failures, 20))
+        self.failures += 1
+        self.is_told = retry_after_s is not None
+        self.not_before = now + (
+            self.random.uniform(delay_s / 10, delay_s) if retry_after_s is None else retry_after_s
+        )
+
+    def succeed(self) -> None:
+        """Go on at full speed."""
+        self.failures, self.not_before, self.is_told = 0, 0.0, False
+
+    def is_due(self) -> bool:
+        """Whether a request may be made now."""
+        return time.monotonic() >= self.not_before
+
+    def hurry(self, until: float) -> None:
+        """Someone waits: do not sit out our own back-off, only the collector's wish."""
+        self.hurry_until = until
+        if not self.is_told:
+            self.not_before = 0.0
+
+
+class Sender:
+    """Sends what a spool holds, and what dead processes left beside it."""
+
+    def __init__(self, spool: Spool, settings: Settings, agent: str) -> None:
+        self.tally = Tally()
+        self.is_running = False
+        self.failure: BaseException | None = None  # a bug of ours; tests look at it
+        self._spool = spool
+        self._settings = settings
+        target = spool.target
+        self._transport = Transport(
+            target.collector, target.api_key, timeout_s=settings.request_timeout_s, agent=agent
+        )
+        self._readers: dict[Source, _Reader] = {}
+        self._starts: dict[bytes, _Open] = {}
+        self._batch: tuple[_Reader, Batch] | None = None
+        self._orphan: tuple[Orphan, _Reader] | None = None
+        self._pace = _Pace()
+        self._adopt_at = 0.0
+        self._said_at: dict[str, float] = {}
+        self._paths_taken: set[str] = set()
+        self._is_stopping = False
+        self._is_closing = False
+        self._gave_up = False
+        self._has_looked = False  # everywhere, since `close` was called
+
+    # --- any thread
+
+    def start(self) -> None:
+        """Start the thread once. Not by `threading`, whose start takes locks a signal handler may meet."""
+        if self.is_running or self._is_stopping:
+            return
+        self.is_running = True
+        try:
+            _thread.start_new_thread(self._run, ())
+        except RuntimeError:  # the interpreter is going down, or no more threads are allowed
+            self.is_running = False
+
+    @property
+    def waiting(self) -> int:
+        """Own records that are neither delivered nor given up."""
+        return max(0, self._spool.total - self._spool.dropped - self.tally.done)
+
+    def wait(self, deadline: float) -> None:
+        """Wait until all that was handed in before now is settled, or the time is over."""
+        self._pace.hurry(deadline)
+        self.start()
+        until = self._spool.total
+        while self.tally.done + self._spool.dropped < until and time.monotonic() < deadline:
+            self._spool.wake_sender()
+            time.sleep(0.002)
+
+    def close(self, deadline: float) -> None:
+        """Send what there is, starts of open spans included, and stop.
+
+        Returns early if the collector does not answer: the spool keeps everything for the next process.
+        """
+        self._is_closing, self._has_looked, self._adopt_at = True, False, 0.0
+        self._pace.hurry(deadline)
+        while time.monotonic() < deadline and not self._is_at_end():
+            if self.is_running:
+                self._spool.wake_sender()
+                time.sleep(0.002)
+            else:
+                self._transport.timeout_s = min(
+                    self._settings.request_timeout_s, max(0.01, deadline - time.monotonic())
+                )
+                self.run_once()
+                if not self._pace.is_due():
+                    time.sleep(0.01)
+        self._is_stopping = True
+        self._spool.wake_sender()
+        while self.is_running and time.monotonic() < deadline:
+            time.sleep(0.002)
+        if not self.is_running:
+            self.release()
+
+    def _is_at_end(self) -> bool:
+        is_idle = self._has_looked and self._batch is None and self.waiting == 0
+        return is_idle or (self._gave_up and not self._spool.is_in_memory_only)
+
+    # --- the thread
+
+    def _run(self) -> None:
+        threading.current_thread().name = "kibitz-sender"
+        try:
+            while not self._is_stopping:
+                self._spool.wake.acquire(True, POLL_S)
+                try:
+                    self.run_once()
+                except Exception as error:
+                    self.failure = error
+                    log.debug("kibitz: sender failed and goes on", exc_info=True)
+                    self._pace.fail(None)
+        finally:
+            self.release()
+            self.is_running = False
+
+    def release(self) -> None:
+        """Give back what was taken over, and the connection."""
+        if self._orphan is not None:
+            self._orphan[0].release()
+            self._orphan = None
+        self._transport.close()
+
+    def run_once(self) -> None:
+        """Look after the spool, then send until nothing waits or the collector objects."""
+        self._spool.prepare()
+        if self._spool.trouble and self._settings.durability != "memory":
+            self._say("disk", f"records are kept in memory only: {self._spool.trouble}")
+        self._give_up_old()
+        while self._pace.is_due() and not (self._is_stopping and self._gave_up):
+            if self._batch is None and not self._next_batch():
+                break
+            if not self._advance():
+                self._gave_up = self._is_closing
+                break
+        self._spool.remove_delivered()
+        self._forget_removed()
+
+    def _next_batch(self) -> bool:
+        for reader in self._own_readers():
+            if self._read(reader):
+                return True
+        if self._due_starts():
+            return True
+        if self._adopt():
+            return True
+        self._settle_all()
+        self._has_looked = True
+        return False
+
+    def _own_readers(self) -> list[_Reader]:
+        found = []
+        for source in self._spool.sources():
+            reader = self._readers.get(source)
+            if reader is None:
+                reader = _Reader(source, self._spool.process, self._spool.resource)
+                self._readers[source] = reader
+            found.append(reader)
+        return found
+
+    def _read(self, reader: _Reader) -> bool:
+        """Take the next records of a source into a batch; False if it has none."""
+        while records := reader.source.read(MAX_RECORDS, MAX_BYTES):
+            whole = self._hold_starts(reader, records)
+            if whole:
+                self._begin(reader, whole, records[-1].end)
+                return True
+            reader.done_to = records[-1].end
+        return False
+
+    def _hold_starts(self, reader: _Reader, records: list[Record]) -> list[Record]:
+        whole = []
+        due = time.monotonic() + START_DELAY_S
+        for record in records:
+            if record.kind == START:
+                self._starts[span_id(record.payload)] = _Open(
+                    reader, record, due if reader.is_own else 0
+                )
+                continue
+            if self._starts and record.kind == SPAN:
+                self._starts.pop(span_id(record.payload), None)
+            whole.append(record)
+        return whole
+
+    def _due_starts(self, of: _Reader | None = None) -> bool:
+        """Put the starts of spans that are still open into a batch."""
+        now = time.monotonic()
+        due = [
+            (key, held)
+            for key, held in self._starts.items()
+            if (held.reader is of if of else held.reader.is_own)
+            and (self._is_closing or held.due <= now)
+        ]
+        if not due:
+            return False
+        for key, _ in due:
+            del self._starts[key]
+        reader = due[0][1].reader
+        self._begin(reader, [held.record for _, held in due], reader.done_to)
+        return True
+
+    def _begin(self, reader: _Reader, records: list[Record], end: int) -> None:
+        batch = Batch(reader.source, reader.process, reader.resource, reader.is_own, end)
+        batch.parts = parts_of(records)
+        self._batch = reader, batch
+
+    # --- one request after the other
+
+    def _advance(self) -> bool:
+        """Send the next slice of the batch; False if it is better to wait."""
+        assert self._batch is not None
+        reader, batch = self._batch
+        part = batch.parts[-1] if batch.parts else None
+        if part is not None:
+            poison = part.poison()
+            if poison is not None:
+                self._park(batch, part.path, poison, "refused together with its neighbours")
+            elif part.slices and not self._send(batch, part):
+                return False
+            if not part.slices:
+                batch.parts.pop()
+        if not batch.parts:
+            self._batch = None
+            reader.done_to = max(reader.done_to, batch.end)
+            self._settle(reader)
+        return True
+
+    def _send(self, batch: Batch, part: Part) -> bool:
+        records = part.slices[-1].records
+        body = body_of(part.path, batch.resource, records)
+        try:
+            reply = self._transport.post(part.path, body, _accounting(batch, records))
+        except Unreachable:
+            self._pace.fail(None)
+            return False
+        return self._understand(batch, part, records, reply)
+
+    def _understand(self, batch: Batch, part: Part, records: list[Record], reply: Reply) -> bool:
+        status = reply.status
+        if 200 <= status < 300:
+            self._accept(batch, part, records, reply)
+        elif status == 413 and len(records) > 1:
+            part.halve()
+        elif status in _NOT_OUR_FAULT or 300 <= status < 400:
+            return self._wait_for_config(batch, part, records, status)
+        elif status in (408, 429) or status >= 500:
+            return self._wait_for_recovery(batch, part, reply)
+        elif (poison := part.refuse()) is not None:
+            self._park(batch, part.path, poison, _reason(reply))
+        return True
+
+    def _accept(self, batch: Batch, part: Part, records: list[Record], reply: Reply) -> None:
+        self._pace.succeed()
+        self._paths_taken.add(part.path)
+        rejected = min(_rejected(reply.body), counted(records))
+        if rejected:
+            self._say("partial", f"the collector rejected {rejected} records: {_reason(reply)}")
+        self._count(batch, counted(records) - rejected, rejected)
+        part.accept()
+
+    def _wait_for_config(
+        self, batch: Batch, part: Part, records: list[Record], status: int
+    ) -> bool:
+        if status in (404, 405) and self._paths_taken - {part.path}:
+            # A tracing backend that takes no log records: judgments must not hold up the spans.
+            for record in records:
+                self._park(batch, part.path, record, f"HTTP {status}")
+            part.slices.pop()
+            return True
+        advice = (
+            "is the api_key right?" if status in (401, 403) else "is the collector's URL right?"
+        )
+        url = self._spool.target.collector
+        self._say("config", f"{url}{part.path} answers {status}, records wait on disk: {advice}")
+        self._pace.fail(None)
+        return False
+
+    def _wait_for_recovery(self, batch: Batch, part: Part, reply: Reply) -> bool:
+        self._pace.fail(reply.retry_after_s)
+        # Perhaps it is this batch that makes the collector fail: then its neighbours must not wait for it.
+        if reply.status == 500 and self._pace.failures % _STUBBORN_TRIES == 0:
+            if len(part.slices[-1].records) > 1:
+                part.refuse()
+            elif part.has_succeeded:
+                poison = part.refuse()
+                if poison is not None:
+                    self._park(batch, part.path, poison, _reason(reply))
+            else:
+                part.put_last()
+        return False
+
+    def _park(self, batch: Batch, path: str, record: Record, reason: str) -> None:
+        content = body_of(path, batch.resource, [record])
+        parked = orjson.dumps(
+            {
+                "path": path,
+                "reason": reason,
+                "process": batch.process,
+                "body": orjson.Fragment(content),
+            }
+        )
+        name = f"{batch.process}-{record.sequence}-{record.kind}.json"
+        _directory.set_aside(self._spool.target.directory, "rejected", name, parked)
+        self._say("rejected", f"the collector refuses a record ({reason}); see `kibitz spool show`")
+        self._count(batch, 0, counted([record]))
+
+    def _count(self, batch: Batch, sent: int, rejected: int) -> None:
+        if batch.is_own:
+            self.tally.sent += sent
+            self.tally.rejected += rejected
+        else:
+            self.tally.adopted += sent
+
+    # --- acknowledging
+
+    def _settle(self, reader: _Reader) -> None:
+        """Note in the file how far all is done; a start that is held back is not."""
+        held = [start.record.start for start in self._starts.values() if start.reader is reader]
+        offset = min([reader.done_to, *held])
+        if offset > reader.acknowledged:
+            reader.acknowledged = offset
+            reader.source.acknowledge(offset)
+
+    def _settle_all(self) -> None:
+        for reader in self._readers.values():
+            self._settle(reader)
+
+    def _forget_removed(self) -> None:
+        known: set[Source] = set(self._spool.sources())
+        for source in [source for source in self._readers if source not in known]:
+            del self._readers[source]
+
+    # --- what others left
+
+    def _adopt(self) -> bool:
+        """Go on with a dead process's segment; False if there is none."""
+        while True:
+            if self._orphan is None and not self._find_orphan():
+                return False
+            if self._orphan is None:
+                continue
+            orphan, reader = self._orphan
+            if self._read(reader) or self._due_starts(of=reader):
+                return True
+            orphan.finish()
+            self._orphan = None
+
+    def _find_orphan(self) -> bool:
+        now = time.monotonic()
+        if now < self._adopt_at or self._settings.durability == "memory" or self._spool.trouble:
+            return False
+        orphan = _directory.adopt(self._spool.target.directory)
+        if orphan is None:
+            self._adopt_at = now + ADOPT_S
+            return False
+        if self._is_old(orphan.written_ns):
+            orphan.finish()
+            self._say("age", f"{orphan.path.name} waited too long and was given up")
+            return True
+        resource = orjson.dumps(orphan.header.resource)
+        self._orphan = orphan, _Reader(orphan, orphan.process, resource, is_own=False)
+        return True
+
+    def _give_up_old(self) -> None:
+        segment = self._spool.oldest_full()
+        if segment is None or not self._is_old(segment.created_ns):
+            return
+        reader = self._readers.pop(segment, None)
+        if self._batch is not None and self._batch[0] is reader:
+            self._batch = None
+        self._starts = {
+            key: held for key, held in self._starts.items() if held.reader is not reader
+        }
+        lost = self._spool.give_up(segment, reader.done_to if reader else 0)
+        self.tally.dropped += lost
+        self._say("age", f"{lost} records waited too long and were given up")
+
+    def _is_old(self, created_ns: float) -> bool:
+        return time.time_ns() - created_ns > self._settings.spool_max_age_s * 1e9
+
+    def _say(self, subject: str, text: str) -> None:
+        """Warn, at most once a minute about the same thing."""
+        now = time.monotonic()
+        if now >= self._said_at.get(subject, 0.0):
+            self._said_at[subject] = now + _SAY_AGAIN_S
+            log.warning("kibitz: %s", text)
+
+
+def _accounting(batch: Batch, records: list[Record]) -> dict[str, str]:
+    """Headers by which the collector can tell what it has not seen; any other backend ignores them."""
+    numbers = [record.sequence for record in records if record.sequence]
+    if not numbers:
+        return {"Kibitz-Process": batch.process}
+    text = f"{min(numbers)}-{max(numbers)}; count={len(numbers)}"
+    return {"Kibitz-Process": batch.process, "Kibitz-Sequence": text}
+
+
+def _rejected(body: bytes) -> int:
+    """How many records a 2xx reply says it did not take.
+
+    Shape: {"partialSuccess": {"rejectedSpans" | "rejectedLogRecords": "3", "errorMessage": str}}
+    """
+    if b"artial" not in body:
+        return 0
+    try:
+        found = orjson.loads(body)["partialSuccess"] or {}
+        return int(found.get("rejectedSpans") or found.get("rejectedLogRecords") or 0)
+    except (ValueError, TypeError, KeyError, AttributeError):
+        return 0
+
+
+def _reason(reply: Reply) -> str:
+    return f"HTTP {reply.status} {reply.body[:500].decode('utf-8', 'replace')}".strip()

@@ -1,0 +1,389 @@
+"""The spool of one process: takes records on any thread, keeps them on disk, hands them to the sender."""
+
+from __future__ import annotations
+
+import _thread
+import itertools
+import os
+import time
+from collections import deque
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import orjson
+
+from kibitz import _directory
+from kibitz._runtime import START
+from kibitz._segment import Header, Record, Segment
+from kibitz._slim import LONGEST_RECORD_BYTES, headers_only, shrink
+from kibitz.config import Settings
+
+WAKE_BYTES = 2**20  # the sender looks every 100 ms, and at once when this much is new
+RETRY_DISK_S = 30.0
+RESCAN_S = 5.0
+_MOST_PENDING = 20_000
+_RING_BYTES = 64 * 2**20
+_FIRST_SEGMENTS_BYTES = (2 * 2**20, 8 * 2**20)  # a hundred idle workers must not hold 1.6 GB
+_FULL_SHARE = 0.9  # of the cap; above it only headers are kept
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """Where the records of a spool go: all that decides its folder."""
+
+    collector: str
+    api_key: str | None
+    base: Path
+
+    @property
+    def directory(self) -> Path:
+        """The folder of this collector and key."""
+        return _directory.directory_of(self.base, self.collector, self.api_key)
+
+
+class Ring:
+    """Records in memory while the disk cannot be used; the oldest give way."""
+
+    def __init__(self, max_records: int) -> None:
+        self._records: deque[Record] = deque()
+        self._max_records = max_records
+        self._bytes = 0
+        self._next = 0
+        self._read = 0
+        self.overflowed = 0
+
+    def append(self, kind: int, sequence: int, payload: bytes) -> None:
+        """Take a record, under the spool's lock."""
+        records = self._records
+        records.append(Record(sequence, kind, payload, self._next, self._next + 1))
+        self._next += 1
+        self._bytes += len(payload)
+        while len(records) > self._max_records or self._bytes > _RING_BYTES:
+            oldest = records.popleft()
+            self._bytes -= len(oldest.payload)
+            # What the sender holds already is still delivered by it.
+            self.overflowed += oldest.kind != START and oldest.start >= self._read
+
+    def read(self, max_records: int, max_bytes: int) -> list[Record]:
+        """Take the next records, under the spool's lock."""
+        found: list[Record] = []
+        taken = 0
+        for record in self._records:
+            if record.start < self._read:
+                continue
+            if len(found) >= max_records or (found and taken + len(record.payload) > max_bytes):
+                break
+            found.append(record)
+            taken += len(record.payload)
+        if found:
+            self._read = found[-1].end
+        return found
+
+    def acknowledge(self, offset: int) -> None:
+        """Forget what is delivered, under the spool's lock."""
+        while self._records and self._records[0].start < offset:
+            self._bytes -= len(self._records.popleft().payload)
+
+    def __len__(self) -> int:
+        return len(self._records)
+
+
+class Spool:
+    """Everything between `put` on a caller's thread and the sender.
+
+    Nothing here waits for a lock its own thread may hold: a span can end inside a garbage collection
+    or a signal handler that interrupts `put` itself. A record goes into a deque first, and whoever
+    finds the lock free writes the deque out.
+    """
+
+    def __init__(
+        self, settings: Settings, target: Target, resource: dict[str, Any], install: str
+    ) -> None:
+        self.process = os.urandom(8).hex()
+        self.target = target
+        self.resource = orjson.dumps(resource)
+        self.wake = (
+            _thread.allocate_lock()
+        )  # a binary semaphore; `Event.set` could deadlock in a signal
+        self.wake.acquire()
+        self.segments: deque[Segment] = (
+            deque()
+        )  # oldest first; the writer appends, the sender removes
+        self.trouble = ""  # why records stay in memory, "" while they are on disk
+        self.produced = 0
+        self.slimmed = 0
+        self.failed = 0  # could not be written at all
+        self._settings = settings
+        self._directory = target.directory
+        self._resource = resource
+        self._install = install
+        self._pending: deque[tuple[int, bytes]] = deque()
+        self._refused: deque[None] = deque()
+        self._lock = _thread.allocate_lock()
+        self._segment: Segment | None = None
+        self._next: Segment | None = None
+        self._ring = Ring(settings.ring_records)
+        self._ring_source = RingSource(self)
+        self._numbers = itertools.count()
+        self._unseen_bytes = 0
+        self._used_bytes = 0
+        self._longest = min(LONGEST_RECORD_BYTES, settings.segment_bytes // 2)
+        self._is_slim = False
+        self._is_prepared = False
+        self._retry_at = 0.0
+        self._rescan_at = 0.0
+        _directory.ALIVE.add(self.process)
+
+    # --- any thread
+
+    def put(self, kind: int, payload: bytes) -> None:
+        """Keep one record."""
+        pending = self._pending
+        if len(pending) >= _MOST_PENDING:  # the lock's holder is stuck in a slow disk
+            self._refused.append(None)
+            return
+        pending.append((kind, payload))
+        lock = self._lock
+        while pending and not lock.locked():
+            # Another thread may be quicker: then this waits for it to write. It cannot be this thread.
+            with lock:
+                self._write_pending()
+
+    def _write_pending(self) -> None:
+        pending = self._pending
+        while pending:
+            kind, payload = pending.popleft()
+            try:
+                self._write(kind, payload)
+            except Exception:
+                self.failed += kind != START
+
+    def _write(self, kind: int, payload: bytes) -> None:
+        if kind == START:
+            sequence = 0
+        else:
+            self.produced = sequence = self.produced + 1
+        if self._is_slim or len(payload) > self._longest:
+            smaller = self._smaller(payload)
+            if smaller is None:
+                self.failed += kind != START
+                return
+            payload = smaller
+        segment = self._segment
+        if segment is None or not segment.append(kind, sequence, payload):
+            self._write_on(kind, sequence, payload)
+        self._unseen_bytes += len(payload)
+        if self._unseen_bytes >= WAKE_BYTES:
+            self._unseen_bytes = 0
+            self.wake_sender()
+
+    def _smaller(self, payload: bytes) -> bytes | None:
+        if not self._is_slim:
+            return shrink(payload, self._longest)
+        self.slimmed += 1
+        return headers_only(payload)
+
+    def _write_on(self, kind: int, sequence: int, payload: bytes) -> None:
+        """Continue in the next segment, else in memory."""
+        segment, self._next = self._next, None
+        if segment is None and not self.trouble:
+            segment = self._open()
+        if segment is not None and segment.append(kind, sequence, payload):
+            self.segments.append(segment)
+            self._segment = segment
+        elif segment is None and not self.trouble:  # the cap: not even headers fit
+            self.failed += kind != START
+        else:
+            self._segment = None
+            self._ring.append(kind, sequence, payload)
+
+    def wake_sender(self) -> None:
+        """Let the sender look now."""
+        if self.wake.locked():
+            try:
+                self.wake.release()
+            except RuntimeError:
+                return  # another thread was first
+
+    # --- opening files: the sender ahead of time, the writer when it was quicker than the sender
+
+    def _open(self) -> Segment | None:
+        number = next(self._numbers)
+        size = self._settings.segment_bytes
+        if number < len(_FIRST_SEGMENTS_BYTES):
+            size = min(size, _FIRST_SEGMENTS_BYTES[number])
+        try:
+            if not self._has_room(size):
+                return None
+            segment = self._create(f"{self.process}-{number:06d}", size)
+        except OSError as error:
+            self._go_to_memory(error.strerror or str(error))
+            return None
+        except ValueError as error:
+            self._go_to_memory(str(error))
+            return None
+        self._used_bytes += size
+        return segment
+
+    def _has_room(self, size: int) -> bool:
+        if not self._is_prepared:
+            if self._settings.durability == "memory":
+                raise ValueError('durability="memory" was asked for')
+            if reason := _directory.prepare(self._directory):
+                raise ValueError(reason)
+            self._used_bytes = _directory.usage_bytes(self._directory)
+            self._is_prepared = True
+        cap = self._settings.spool_max_bytes
+        self._is_slim = self._used_bytes + size > cap * _FULL_SHARE
+        return self._used_bytes + size <= cap
+
+    def _create(self, name: str, size: int) -> Segment:
+        header = Header(
+            process=self.process,
+            install=self._install,
+            pid=os.getpid(),
+            created_ns=time.time_ns(),
+            resource=self._resource,
+            identity=_directory.describe_process(),
+        )
+        return _directory.create_segment(self._directory, name, size, header)
+
+    def _go_to_memory(self, reason: str) -> None:
+        self.trouble = reason
+        self._is_prepared = False
+        self._retry_at = time.monotonic() + RETRY_DISK_S
+
+    # --- the sender's thread
+
+    def prepare(self) -> None:
+        """Write what is pending, make the next segment ready, look whether the disk is back or the cap near."""
+        self.write_pending()
+        now = time.monotonic()
+        if self.trouble:
+            if (
+                now >= self._retry_at
+                and self._next is None
+                and self._settings.durability != "memory"
+            ):
+                self.trouble = ""
+                self._next = self._open()
+        elif self._is_prepared:
+            if now >= self._rescan_at:
+                self._rescan_at = now + RESCAN_S
+                self._rescan()
+            segment = self._segment
+            if segment is not None and segment.is_past(0.5) and self._next is None:
+                self._next = self._open()
+        if self._settings.durability == "machine":
+            for segment in list(self.segments):
+                segment.sync()
+
+    def write_pending(self) -> None:
+        """Write what a busy lock has left behind."""
+        if self._pending and not self._lock.locked():
+            with self._lock:
+                self._write_pending()
+
+    def _rescan(self) -> None:
+        self._used_bytes = _directory.usage_bytes(self._directory)
+        segment = self._segment
+        if segment is not None and not segment.path.exists():  # someone deleted the folder under us
+            with self._lock:
+                self._segment = None
+            self._is_prepared = False
+        self._end_slimming()
+
+    def _end_slimming(self) -> None:
+        full_bytes = self._settings.spool_max_bytes * _FULL_SHARE
+        if self._is_slim and self._used_bytes + self._settings.segment_bytes <= full_bytes:
+            self._is_slim = False
+
+    def sources(self) -> list[Segment | RingSource]:
+        """Where records may wait, oldest first."""
+        return [*self.segments, self._ring_source]
+
+    def remove_delivered(self) -> None:
+        """Free the segments nobody writes to any more and whose records all arrived."""
+        while self.segments:
+            segment = self.segments[0]
+            if segment is self._segment or not segment.is_delivered():
+                return
+            self.segments.popleft()
+            self._used_bytes -= segment.size
+            segment.close(unlink=True)
+            self._end_slimming()
+
+    def oldest_full(self) -> Segment | None:
+        """The oldest segment, unless it is still written to."""
+        segment = self.segments[0] if self.segments else None
+        return None if segment is self._segment else segment
+
+    def give_up(self, segment: Segment, done_to: int) -> int:
+        """Drop the oldest segment (its age is over the limit); how many unsent records it held."""
+        self.segments.remove(segment)
+        segment.read_to = max(segment.acked, done_to)
+        lost = sum(record.kind != START for record in segment.read(2**62, 2**62))
+        segment.close(unlink=True)
+        return lost
+
+    # --- numbers
+
+    @property
+    def dropped(self) -> int:
+        """Records that could not be kept."""
+        return self.failed + self._ring.overflowed + len(self._refused)
+
+    @property
+    def total(self) -> int:
+        """Records that were ever handed in."""
+        return (
+            self.produced
+            + len(self._refused)
+            + sum(kind != START for kind, _ in list(self._pending))
+        )
+
+    @property
+    def is_in_memory_only(self) -> bool:
+        """Whether some records would be lost with this process."""
+        return len(self._ring) > 0
+
+    # --- the end
+
+    def finish(self) -> None:
+        """Leave the files as they should be found: delivered ones gone, the others free for adoption."""
+        if not self._lock.acquire(True, 0.2):
+            return
+        try:
+            self._segment = None
+            spare, self._next = self._next, None
+            segments, self.segments = self.segments, deque()
+        finally:
+            self._lock.release()
+        if spare is not None:
+            spare.close(unlink=True)
+        for segment in segments:
+            segment.close(unlink=segment.is_delivered())
+        _directory.ALIVE.discard(self.process)
+
+    def abandon(self) -> None:
+        """In a forked child: forget the parent's maps and descriptors without touching them."""
+        for segment in [*self.segments, *([self._next] if self._next else [])]:
+            segment.abandon()
+
+
+class RingSource:
+    """The ring as the sender sees it: each step under the spool's lock."""
+
+    def __init__(self, spool: Spool) -> None:
+        self._spool = spool
+
+    def read(self, max_records: int, max_bytes: int) -> list[Record]:
+        """Take the next records."""
+        with self._spool._lock:
+            return self._spool._ring.read(max_records, max_bytes)
+
+    def acknowledge(self, offset: int) -> None:
+        """Forget what is delivered."""
+        with self._spool._lock:
+            self._spool._ring.acknowledge(offset)

@@ -1,0 +1,139 @@
+"""One kept-open HTTP connection to the collector, for the sender."""
+
+from __future__ import annotations
+
+import contextlib
+import gzip
+import http.client
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from email.utils import parsedate_to_datetime
+from urllib.parse import urlsplit
+
+_LONGEST_REPLY_BYTES = 2**16
+_LONGEST_RETRY_AFTER_S = 300.0
+
+
+class Unreachable(Exception):
+    """No answer came: nobody listens, the connection broke, or it took too long."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """What the collector said."""
+
+    status: int
+    body: bytes
+    retry_after_s: float | None
+
+
+class Transport:
+    """Posts JSON bodies to one collector; used by one thread at a time."""
+
+    def __init__(
+        self, collector: str, api_key: str | None, *, timeout_s: float, agent: str
+    ) -> None:
+        parts = urlsplit(collector)
+        self._host = parts.hostname or "127.0.0.1"
+        self._is_tls = parts.scheme == "https"
+        self._port = parts.port or (443 if self._is_tls else 80)
+        self._prefix = parts.path.rstrip("/")
+        self._headers = {"Content-Type": "application/json", "User-Agent": agent}
+        if api_key:
+            self._headers["Authorization"] = f"Bearer {api_key}"
+        self._encodings = [None] if is_loopback(self._host) else _encodings()
+        self._connection: http.client.HTTPConnection | None = None
+        self.timeout_s = timeout_s
+
+    def post(self, path: str, body: bytes, headers: dict[str, str]) -> Reply:
+        """Send a body, compressed if the way is long.
+
+        Raises: Unreachable: it is not known whether the body arrived.
+        """
+        while True:
+            encoding = self._encodings[0]
+            reply = self._post_once(path, body, headers, encoding)
+            if reply.status != 415 or encoding is None:
+                return reply
+            del self._encodings[
+                0
+            ]  # this collector does not read the encoding; try the next simpler one
+
+    def _post_once(
+        self, path: str, body: bytes, headers: dict[str, str], encoding: _Encoding | None
+    ) -> Reply:
+        headers = self._headers | headers
+        if encoding is not None:
+            headers["Content-Encoding"] = encoding.name
+            body = encoding.compress(body)
+        was_open = self._connection is not None
+        try:
+            return self._exchange(path, body, headers)
+        except (OSError, http.client.HTTPException, ValueError) as error:
+            self.close()
+            if not was_open or isinstance(error, TimeoutError):
+                raise Unreachable(str(error) or type(error).__name__) from error
+        try:  # the collector had closed the kept connection: that says nothing about it
+            return self._exchange(path, body, headers)
+        except (OSError, http.client.HTTPException, ValueError) as error:
+            self.close()
+            raise Unreachable(str(error) or type(error).__name__) from error
+
+    def _exchange(self, path: str, body: bytes, headers: dict[str, str]) -> Reply:
+        connection = self._connection = self._connection or self._connect()
+        if connection.sock is not None:
+            connection.sock.settimeout(self.timeout_s)
+        connection.request("POST", self._prefix + path, body, headers)
+        response = connection.getresponse()
+        text = response.read(_LONGEST_REPLY_BYTES)
+        if response.will_close or not response.isclosed():
+            self.close()
+        return Reply(response.status, text, _retry_after_s(response.getheader("Retry-After")))
+
+    def _connect(self) -> http.client.HTTPConnection:
+        kind = http.client.HTTPSConnection if self._is_tls else http.client.HTTPConnection
+        return kind(self._host, self._port, timeout=self.timeout_s)
+
+    def close(self) -> None:
+        """Close the connection; the next post opens one."""
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            with contextlib.suppress(OSError):
+                connection.close()
+
+
+def is_loopback(host: str) -> bool:
+    """Whether a host name means this machine."""
+    return host == "localhost" or host == "::1" or host.startswith("127.")
+
+
+@dataclass(frozen=True, slots=True)
+class _Encoding:
+    name: str
+    compress: Callable[[bytes], bytes]
+
+
+def _encodings() -> list[_Encoding | None]:
+    found: list[_Encoding | None] = [
+        _Encoding("gzip", lambda body: gzip.compress(body, compresslevel=1)),
+        None,
+    ]
+    with contextlib.suppress(ImportError):
+        import zstandard
+
+        found.insert(0, _Encoding("zstd", zstandard.ZstdCompressor(level=1).compress))
+    return found
+
+
+def _retry_after_s(value: str | None) -> float | None:
+    if value is None:
+        return None
+    try:
+        seconds = float(value)
+    except ValueError:
+        try:
+            seconds = parsedate_to_datetime(value).timestamp() - time.time()
+        except (TypeError, ValueError):
+            return None
+    return min(max(seconds, 0.0), _LONGEST_RETRY_AFTER_S) if seconds == seconds else None
