@@ -118,7 +118,7 @@ def ago(then_ns: int, now_ns: int) -> str:
 
 def clock(ns: int | None) -> str:
     """Write an instant in UTC, to the second."""
-    return NOTHING if ns is None else _utc(ns).strftime("%Y-%m-%d %H:%M:%S")
+    return NOTHING if ns is None else _utc(ns).replace(tzinfo=None).isoformat(" ", "seconds")
 
 
 def iso(ns: int) -> str:
