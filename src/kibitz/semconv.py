@@ -38,6 +38,7 @@ REQUEST_ENCODING_FORMATS = "gen_ai.request.encoding_formats"
 REQUEST_REASONING_LEVEL = "gen_ai.request.reasoning.level"
 REQUEST_PREVIOUS_RESPONSE_ID = "gen_ai.request.previous_response.id"
 OUTPUT_TYPE = "gen_ai.output.type"
+REQUEST_SERVICE_TIER = "openai.request.service_tier"
 API_TYPE = "openai.api.type"
 
 # --- content: JSON text, message form `[{role, parts: [{type, ...}], name?, finish_reason?}]`
@@ -111,11 +112,16 @@ AMBIENT_PARENT = "kibitz.ambient_parent"  # hex span id of the host's own span a
 KEEP_PROBABILITY = "kibitz.keep_probability"  # 0 < p <= 1, absent when 1
 CAPTURE = "kibitz.capture"  # metadata or redacted, absent when full
 TRUNCATED = "kibitz.truncated"  # JSON object: attribute name -> original size in bytes
+REPLACED = (
+    "kibitz.replaced"  # JSON object: attribute name -> what could not be kept (NaN, characters)
+)
 ABANDONED = "abandoned"  # finish reason of a stream left early
 
 # --- ours, on log records
 FILE_REGISTER_EVENT = "kibitz.file.register"  # FILE_PATH, FILE_TYPE, FILE_CONTENT
 JUDGED_LOG_ID = "kibitz.judged_log_id"
-JUDGMENT_WHERE = "kibitz.judgment.where"  # guardrail, run, test, notebook, human, feedback, external
+JUDGMENT_WHERE = (
+    "kibitz.judgment.where"  # guardrail, run, test, notebook, human, feedback, external
+)
 JUDGMENT_VALUE = "kibitz.judgment.value"  # JSON value: bool, number, string, list of strings, null
 JUDGMENT_ID = "kibitz.judgment.id"  # makes a retry the same judgment

@@ -1,8 +1,8 @@
 """From raw spans and log records of any dialect to Log records; pure."""
 
-from kibitz_collector.normalize.batch import inherit_grouping, join_log_records
+from kibitz_collector.normalize.batch import join_log_records
 from kibitz_collector.normalize.explain import Explanation, explain
-from kibitz_collector.normalize.logrecord import normalize_log
+from kibitz_collector.normalize.logrecord import normalize_log, refusal
 from kibitz_collector.normalize.pricing import Rates, UserPrices
 from kibitz_collector.normalize.span import MAPPER_VERSION, normalize
 
@@ -12,8 +12,8 @@ __all__ = [
     "Rates",
     "UserPrices",
     "explain",
-    "inherit_grouping",
     "join_log_records",
     "normalize",
     "normalize_log",
+    "refusal",
 ]

@@ -38,6 +38,22 @@ def normalize_log(record: RawLogRecord) -> LogRecord | FileRegistration | None:
     return None
 
 
+def refusal(record: RawLogRecord) -> str | None:
+    """Return why a log record that is our business could not be read; None for a foreign one."""
+    name = record.event_name or record.attributes.get("event.name")
+    if name == sc.EVALUATION_EVENT:
+        return (
+            f"the evaluation result needs {sc.EVALUATION_NAME} and the Log it is about:"
+            f" {sc.JUDGED_LOG_ID}, or a trace id and a span id"
+        )
+    if name == sc.FILE_REGISTER_EVENT:
+        return (
+            f"the registration needs {sc.FILE_PATH}, {sc.FILE_TYPE} (a kind of File)"
+            f" and {sc.FILE_CONTENT} (a JSON object)"
+        )
+    return None
+
+
 def payload(record: RawLogRecord) -> Json:
     """Return attributes and body as one object; some senders use the one, some the other."""
     body = values.json_object(record.body)

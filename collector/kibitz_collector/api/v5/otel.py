@@ -1,0 +1,31 @@
+"""`POST /v5/import/otel/v1/traces`: spans of the unmodified Humanloop decorators.
+
+The exporter of the Python SDK dies on any answer but 200, and with it every later span of its
+process; so the answer is 200 for whatever can be read at all, and a failing commit is retried here.
+"""
+
+from fastapi import APIRouter, Request
+from starlette.responses import JSONResponse, Response
+
+from kibitz_collector.access.http import context
+from kibitz_collector.receive import otlp_json
+from kibitz_collector.receive.accept import Verdict, accept_spans, insist
+from kibitz_collector.receive.http import in_thread, read_upload
+from kibitz_collector.receive.limits import inflate
+
+router = APIRouter(prefix="/v5", tags=["otel"])
+
+
+@router.post("/import/otel/v1/traces", response_model=None)
+async def import_traces(request: Request) -> Response:
+    """Take OTLP/JSON, whatever the content type says; answers one Log id per span."""
+    caller = await in_thread(lambda: context(request))
+    upload = await read_upload(request, caller, is_json=True)
+
+    def take() -> Verdict:
+        body = inflate(upload.body, upload.encoding, caller.settings)
+        decoded = otlp_json.decode_spans(body) if body else []
+        return insist(lambda: accept_spans(caller, decoded))
+
+    verdict = await in_thread(take)
+    return JSONResponse({"records": verdict.ids})
