@@ -1,6 +1,7 @@
 """All tables. Importing this makes the metadata complete: each new file gets its line here."""
 
 from kibitz_collector.store.tables import (
+    alerts,
     content,
     counters,
     files,
@@ -17,6 +18,7 @@ from kibitz_collector.store.tables.base import Table
 metadata = Table.metadata
 
 __all__ = [
+    "alerts",
     "content",
     "counters",
     "files",
