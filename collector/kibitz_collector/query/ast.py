@@ -11,8 +11,8 @@ Value = str | float | bool | None
 class Comparison:
     """`field op value`. `field` is a name of `query.fields.FIELDS`.
 
-    `key` is the second half of `metadata.<key>` and `judgment.<evaluator path>`. `like` takes `*` as
-    the only wildcard; `exists` has no value.
+    `key` is the second half of `metadata.<key>` and `judgment.<evaluator path>`. `like` takes `*`
+    as the only wildcard; `exists` has no value.
     """
 
     field: str

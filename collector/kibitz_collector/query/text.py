@@ -1,0 +1,161 @@
+"""The one tokenizer of the text index, for both databases and for matching in memory.
+
+A text becomes words: Unicode letters and digits, NFC, case folded. Chinese, Japanese and Korean
+runs become overlapping pairs of characters, and their last character once more alone, so that any
+part of a run is found. What is searched for is a row of adjacent tokens whose last may be a prefix.
+"""
+
+import re
+import unicodedata
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from kibitz_collector.query.ast import Text
+from kibitz_collector.records import LogBody
+
+MAX_TEXT_BYTES = 32 * 1024
+MAX_TOKEN_CHARACTERS = 64
+MAX_POSITIONS = 255  # PostgreSQL's tsvector keeps no more of one word; so nobody does
+BREAK = "\ue000"  # stands where no phrase may run through; no word has a private-use character
+
+_CJK = (
+    "\u1100-\u11ff\u3040-\u30ff\u3130-\u318f\u31f0-\u31ff\u3400-\u4dbf\u4e00-\u9fff"
+    "\ua960-\ua97f\uac00-\ud7ff\uf900-\ufaff\uff66-\uffdc\U00020000-\U0003ffff"
+)
+_RUN = re.compile(f"([{_CJK}]+)|[^\\W_{_CJK}]+")
+_MAX_DEPTH = 16
+
+
+@dataclass(frozen=True, slots=True)
+class Sought:
+    """Adjacent tokens to look for; `is_prefix` concerns the last."""
+
+    tokens: tuple[str, ...]
+    is_prefix: bool
+
+
+def index_tokens(pieces: Sequence[str]) -> list[str]:
+    """Return the tokens to index, in order, with a BREAK after each piece.
+
+    At most MAX_TEXT_BYTES of text count; a word's occurrences past MAX_POSITIONS become BREAKs.
+    """
+    tokens: list[str] = []
+    seen: dict[str, int] = {}
+    left = MAX_TEXT_BYTES
+    for piece in pieces:
+        # A character has at least one byte: cut first, so that 20 MB are not encoded for 32 KB.
+        encoded = piece[:left].encode("utf-8", "ignore")[:left]
+        left -= len(encoded)
+        for token in _split(encoded.decode("utf-8", "ignore")):
+            count = seen[token] = seen.get(token, 0) + 1
+            tokens.append(token if count <= MAX_POSITIONS else BREAK)
+        tokens.append(BREAK)
+        if left <= 0:
+            break
+    return tokens
+
+
+def sought(node: Text) -> Sought:
+    """Return what a Text node looks for; no tokens: nothing can be found by it."""
+    tokens = list(_split(node.text))
+    is_prefix = node.how == "prefix"
+    if tokens and _is_cjk(tokens[-1]) and len(tokens[-1]) == 1:
+        if len(tokens) > 1 and _is_cjk(tokens[-2]) and tokens[-2].endswith(tokens[-1]):
+            tokens.pop()  # the end of a longer run, whose text may go on
+            is_prefix = False
+        else:
+            is_prefix = True
+    return Sought(tuple(tokens), is_prefix)
+
+
+def has_tokens(tokens: Sequence[str], wanted: Sought) -> bool:
+    """Say whether the wanted tokens stand side by side in a text's index tokens."""
+    if not wanted.tokens:
+        return False
+    *before, last = wanted.tokens
+    for end, token in enumerate(tokens[len(before) :], len(before)):
+        if token != last and not (wanted.is_prefix and token.startswith(last)):
+            continue
+        if before == list(tokens[end - len(before) : end]):
+            return True
+    return False
+
+
+def body_pieces(kind: str, body: LogBody) -> list[str]:
+    """Return the texts of a Log that are searched: errors, output, inputs, messages, newest first.
+
+    Judgments are not: what an Evaluator says about a Log would be found in its stead.
+    """
+    if kind == "evaluator":
+        return []
+    pieces: list[str] = []
+    if body.error is not None:
+        pieces += [text for text in (body.error.type, body.error.message) if text]
+    for value in (body.output, body.inputs):
+        pieces.extend(_strings(value))
+    if body.output is None:
+        pieces.extend(_message_strings(body.output_message))
+    for message in reversed(body.messages or []):
+        pieces.extend(_message_strings(message))
+    return pieces
+
+
+def _split(text: str) -> Iterator[str]:
+    if not text.isascii():
+        text = unicodedata.normalize("NFC", text)
+    folded = text.casefold()
+    if not folded.isascii():
+        folded = unicodedata.normalize("NFC", folded)
+    for found in _RUN.finditer(folded):
+        run = found.group()
+        if found.lastindex:
+            for start in range(len(run)):
+                yield run[start : start + 2]
+        else:
+            yield run[:MAX_TOKEN_CHARACTERS]
+
+
+def _is_cjk(token: str) -> bool:
+    found = _RUN.match(token)
+    return found is not None and found.lastindex is not None
+
+
+def _strings(value: Any, depth: int = 0) -> Iterator[str]:
+    """Yield the strings in a JSON value; numbers as JSON writes them, keys are not searched."""
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, bool) or value is None or depth > _MAX_DEPTH:
+        return
+    elif isinstance(value, int | float):
+        yield repr(value)
+    elif isinstance(value, dict):
+        for inner in value.values():
+            yield from _strings(inner, depth + 1)
+    elif isinstance(value, list | tuple):
+        for inner in value:
+            yield from _strings(inner, depth + 1)
+
+
+def _message_strings(message: Any) -> Iterator[str]:
+    """Yield a message's text: content, reasoning, names and arguments of tool calls, no images."""
+    if not isinstance(message, dict):
+        return
+    content = message.get("content")
+    if isinstance(content, str):
+        yield content
+    else:
+        for part in content if isinstance(content, list) else message.get("parts") or ():
+            if isinstance(part, dict):
+                yield from (part[key] for key in ("text", "content") if _is_text(part, key))
+    if isinstance(message.get("reasoning"), str):
+        yield message["reasoning"]
+    for call in message.get("tool_calls") or ():
+        if isinstance(call, dict):
+            function = call.get("function")
+            source = function if isinstance(function, dict) else call
+            yield from (source[key] for key in ("name", "arguments") if _is_text(source, key))
+
+
+def _is_text(source: dict[str, Any], key: str) -> bool:
+    return isinstance(source.get(key), str)
