@@ -1,15 +1,29 @@
-"""The border between the way in (spans) and the way out (spool): what is switched on in this process."""
+"""The border between the way in (spans) and the way out (spool): all state of the process, in one place."""
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Protocol
+
+from kibitz import _ids
 
 if TYPE_CHECKING:
     from kibitz.config import Settings
 
 SPAN, LOG_RECORD, START = 1, 2, 3  # kinds of payload `put` takes
+
+
+class Redactor(Protocol):
+    """Scrubs every string of one record; `is_strict` for files whose capture is "redacted"."""
+
+    def __call__(self, payload: bytes, is_strict: bool = False) -> bytes:
+        """Return the record without what must not leave; never raises."""
+
+
+def _never(_: object) -> bool:
+    return False
 
 
 @dataclass(slots=True)
@@ -18,15 +32,26 @@ class Runtime:
 
     `put(kind, payload)` takes one whole OTLP/JSON `scopeSpans` (kinds 1, 3) or `scopeLogs` (kind 2)
     element. It makes no system call, never raises, and may be called from a finaliser or signal handler.
+    Whoever has made a record hands it to `emit`, never to `put`: that is the one choke point of redaction.
     """
 
     settings: Settings
     put: Callable[[int, bytes], None]
-    redactor: Any = None
+    redactor: Redactor | None = None
     join_otel: bool = False  # fill OpenTelemetry's current-span slot even if the host uses it
+    is_private: Callable[[object], bool] = _never  # is this OTel span one of our private provider?
+    new_trace_id: Callable[[], int] = _ids.new_trace_id
+    new_span_id: Callable[[], int] = _ids.new_span_id
+    now_ns: Callable[[], int] = time.time_ns
+
+    def emit(self, kind: int, payload: bytes, is_strict: bool = False) -> None:
+        """Redact one record and keep it."""
+        redactor = self.redactor
+        self.put(kind, payload if redactor is None else redactor(payload, is_strict))
 
 
 _current: Runtime | None = None
+_on_install: list[Callable[[Runtime], None]] = []
 
 
 def get() -> Runtime | None:
@@ -38,3 +63,18 @@ def install(runtime: Runtime | None) -> None:
     """Make this the runtime of the process."""
     global _current
     _current = runtime
+    if runtime is not None:
+        for hook in _on_install:
+            hook(runtime)
+
+
+def uninstall() -> None:
+    """Back to recording nothing."""
+    install(None)
+
+
+def on_install(hook: Callable[[Runtime], None]) -> None:
+    """Call `hook` with every runtime from now on; at once if there is one."""
+    _on_install.append(hook)
+    if _current is not None:
+        hook(_current)

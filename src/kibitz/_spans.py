@@ -1,0 +1,484 @@
+"""The lean span: implements OpenTelemetry's Span interface, ends exactly once, writes one record.
+
+Decorators and integrations open spans here; the parent is found from our own key in the context.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, Final
+
+from opentelemetry import trace
+from opentelemetry.context import get_current
+from opentelemetry.context.context import Context
+from opentelemetry.trace import SpanContext, Status, StatusCode, TraceFlags, TraceState
+
+from kibitz import _record, _runtime
+from kibitz import semconv as sc
+from kibitz._declared import File, capture_of, encode_file
+from kibitz._failure import Failure, read_failure
+from kibitz._guard import guarded, swallow
+from kibitz._record import attribute, json_text, text_attribute
+from kibitz._runtime import SPAN, START, Runtime
+from kibitz._scope import (
+    KEY,
+    NOTHING_CARRIED,
+    OTEL_SPAN_KEY,
+    Carried,
+    Scope,
+    enter,
+    leave,
+)
+from kibitz._serialize import MAX_TEXT_BYTES, snapshot
+
+MODEL: Final = "model"  # kind of a span that calls a model provider
+
+_CONTENT = frozenset(
+    {
+        sc.SYSTEM_INSTRUCTIONS,
+        sc.INPUT_MESSAGES,
+        sc.OUTPUT_MESSAGES,
+        sc.TOOL_DEFINITIONS,
+        sc.TOOL_ARGUMENTS,
+        sc.TOOL_RESULT,
+        sc.LOG_INPUTS,
+        sc.LOG_OUTPUT,
+    }
+)
+_START = text_attribute(sc.RECORD, "start")
+_MOST_EVENTS = 128
+_SAMPLED = TraceFlags(TraceFlags.SAMPLED)
+_UNSAMPLED = TraceFlags(TraceFlags.DEFAULT)
+
+
+class Span(trace.Span):
+    """One running call. Not thread-safe but for `end`, which counts once."""
+
+    __slots__ = (
+        "_span_context",
+        "ambient_id",
+        "attributes",
+        "capture",
+        "carried",
+        "context",
+        "events",
+        "failure",
+        "heir",
+        "inputs",
+        "is_dropped",
+        "is_ended",
+        "kind",
+        "metadata",
+        "name_json",
+        "on_end",
+        "output",
+        "parent_id",
+        "runtime",
+        "scope",
+        "span_id",
+        "start_ns",
+        "static",
+        "tags",
+        "trace_id",
+        "truncated",
+    )
+
+    runtime: Runtime
+    context: Context  # what was current before
+    scope: Scope  # what is current inside
+    trace_id: int
+    span_id: int
+    parent_id: int
+    ambient_id: int
+    carried: Carried
+    name_json: bytes
+    kind: int
+    static: bytes  # attributes encoded beforehand, joined by commas
+    start_ns: int
+    capture: str
+    inputs: str | None
+    output: str | None
+    attributes: dict[str, Any] | None
+    metadata: dict[str, Any] | None
+    tags: list[str] | None
+    events: list[bytes] | None
+    failure: Failure | None
+    truncated: dict[str, int] | None
+    heir: Span | None  # the provider's span that took this prompt's place
+    on_end: Callable[[Span], None] | None
+    is_dropped: bool
+    is_ended: bool
+
+    # --- for decorators and integrations
+
+    def set(self, name: str, value: Any) -> None:
+        """Set an attribute: text, number, flag or a list of them; None is left out, all else as JSON."""
+        with guarded("setting an attribute"):
+            if value is None or self.is_ended or self.is_dropped:
+                return
+            if name in _CONTENT and self.capture == "metadata":
+                return
+            if type(value) in (str, bool, int, float):
+                kept: Any = value
+                if type(value) is str and len(value) > MAX_TEXT_BYTES:
+                    self._note_cut(name, len(value))
+                    kept = f"{value[:MAX_TEXT_BYTES]}…[cut, {len(value)} characters]"
+            elif isinstance(value, (list, tuple)) and all(
+                type(item) in (str, bool, int, float) for item in value[:1000]
+            ):
+                kept = list(value[:1000])
+            else:
+                kept = self.snap(name, value)
+            if self.attributes is None:
+                self.attributes = {}
+            self.attributes[name] = kept
+
+    def set_json(self, name: str, value: Any) -> None:
+        """Set an attribute to the bounded JSON text of any value."""
+        with guarded("setting an attribute"):
+            if self.is_ended or self.is_dropped:
+                return
+            if name in _CONTENT and self.capture == "metadata":
+                return
+            if self.attributes is None:
+                self.attributes = {}
+            self.attributes[name] = self.snap(name, value)
+
+    def snap(self, name: str, value: Any) -> str:
+        """Return a value's bounded JSON text and remember if it was cut."""
+        text, original_bytes = snapshot(value)
+        if original_bytes:
+            self._note_cut(name, original_bytes)
+        return text
+
+    def _note_cut(self, name: str, original_bytes: int) -> None:
+        if self.truncated is None:
+            self.truncated = {}
+        self.truncated[name] = original_bytes
+
+    def set_inputs(self, value: Any) -> None:
+        """Set the Log's inputs."""
+        with guarded("setting inputs"):
+            if self.capture != "metadata" and not self.is_dropped:
+                self.inputs = self.snap(sc.LOG_INPUTS, value)
+
+    def set_output(self, value: Any) -> None:
+        """Set the Log's output."""
+        with guarded("setting the output"):
+            if self.capture != "metadata" and not self.is_dropped:
+                self.output = self.snap(sc.LOG_OUTPUT, value)
+
+    def add_metadata(self, values: Mapping[str, Any]) -> None:
+        """Add to the Log's metadata; the values are copied now."""
+        with guarded("adding metadata"):
+            import orjson
+
+            copied = orjson.loads(snapshot(dict(values)).text)
+            self.metadata = {**(self.metadata or {}), **copied}
+
+    def add_tag(self, tag: str) -> None:
+        """Add a tag to the Log."""
+        with guarded("adding a tag"):
+            tags = self.tags = self.tags or []
+            if tag not in tags and len(tags) < 100:
+                tags.append(str(tag))
+
+    def fail(self, error: BaseException) -> None:
+        """Note the error this call ended with: status, type, and an exception event."""
+        with guarded("noting an error"):
+            if not self.is_ended and not self.is_dropped:
+                self.failure = read_failure(error, self.runtime.now_ns())
+
+    def end(self, end_time: int | None = None) -> None:
+        """End the span and write its record; only the first call counts."""
+        if self.is_ended:
+            return
+        self.is_ended = True
+        if self.is_dropped:
+            return
+        try:
+            runtime = self.runtime
+            end_ns = runtime.now_ns() if end_time is None else end_time
+            start_ns = self.start_ns
+            if end_ns < start_ns:  # the wall clock was set back
+                end_ns = start_ns
+            payload = self._encode(end_ns, self._all_attributes())
+            runtime.emit(SPAN, payload, self.capture == "redacted")
+            if self.on_end is not None:
+                self.on_end(self)
+        except Exception as error:
+            swallow("writing a span", error)
+
+    # --- the record
+
+    def put_start(self) -> None:
+        """Write the small record by which an unfinished call is known."""
+        if self.is_dropped:
+            return
+        attributes = [part for part in (self.static, self.carried.encoded) if part]
+        if self.ambient_id:
+            attributes.append(text_attribute(sc.AMBIENT_PARENT, f"{self.ambient_id:016x}"))
+        attributes.append(_START)
+        self.runtime.emit(START, self._encode(0, attributes), self.capture == "redacted")
+
+    def _encode(self, end_ns: int, attributes: list[bytes]) -> bytes:
+        failure = self.failure
+        events = self.events
+        message = None
+        if failure is not None and end_ns:
+            is_content = self.capture != "metadata"
+            message = failure.message if is_content else failure.type_name
+            events = [*(events or ()), failure.event(is_content)]
+        return _record.span_record(
+            self.trace_id,
+            self.span_id,
+            self.parent_id,
+            self.name_json,
+            self.kind,
+            self.start_ns,
+            end_ns,
+            attributes,
+            events=events,
+            error=message,
+        )
+
+    def _all_attributes(self) -> list[bytes]:
+        parts = [self.static] if self.static else []
+        carried = self.carried
+        if carried.encoded:
+            parts.append(carried.encoded)
+        if self.inputs is not None:
+            parts.append(text_attribute(sc.LOG_INPUTS, self.inputs))
+        if self.output is not None:
+            parts.append(text_attribute(sc.LOG_OUTPUT, self.output))
+        if self.attributes:
+            parts += [attribute(name, value) for name, value in self.attributes.items()]
+        if self.metadata or carried.metadata:
+            merged = {**carried.metadata, **(self.metadata or {})}
+            parts.append(text_attribute(sc.METADATA, snapshot(merged).text))
+        if self.failure is not None:
+            parts.append(text_attribute(sc.ERROR_TYPE, self.failure.type_name))
+        self._add_remarks(parts)
+        return parts
+
+    def _add_remarks(self, parts: list[bytes]) -> None:
+        if self.tags:
+            parts.append(attribute(sc.TAGS, self.tags))
+        if self.truncated:
+            parts.append(text_attribute(sc.TRUNCATED, snapshot(self.truncated).text))
+        if self.capture != "full":
+            parts.append(text_attribute(sc.CAPTURE, self.capture))
+        if self.ambient_id:
+            parts.append(text_attribute(sc.AMBIENT_PARENT, f"{self.ambient_id:016x}"))
+        rate = self.runtime.settings.sample_rate
+        if rate < 1:
+            parts.append(attribute(sc.KEEP_PROBABILITY, float(rate)))
+
+    # --- OpenTelemetry's interface
+
+    def get_span_context(self) -> SpanContext:
+        """Return the ids as OpenTelemetry's object."""
+        try:
+            return self._span_context
+        except AttributeError:
+            flags = _UNSAMPLED if self.is_dropped else _SAMPLED
+            state = TraceState([("kibitz", f"{self.span_id:016x}")])
+            self._span_context = SpanContext(self.trace_id, self.span_id, False, flags, state)
+            return self._span_context
+
+    def set_attribute(self, key: str, value: Any) -> None:
+        """As `set`."""
+        self.set(key, value)
+
+    def set_attributes(self, attributes: Mapping[str, Any]) -> None:
+        """Set each attribute."""
+        for key, value in attributes.items():
+            self.set(key, value)
+
+    def add_event(
+        self, name: str, attributes: Mapping[str, Any] | None = None, timestamp: int | None = None
+    ) -> None:
+        """Add an event."""
+        with guarded("adding an event"):
+            events = self.events = self.events or []
+            if self.capture != "metadata" and len(events) < _MOST_EVENTS:
+                at_ns = self.runtime.now_ns() if timestamp is None else timestamp
+                events.append(_record.event(name, at_ns, (attributes or {}).items()))
+
+    def add_link(self, context: SpanContext, attributes: Any = None) -> None:
+        """Links are not kept."""
+
+    def update_name(self, name: str) -> None:
+        """Change the name."""
+        with guarded("renaming a span"):
+            self.name_json = json_text(name)
+
+    def is_recording(self) -> bool:
+        """Whether what is set now will be written."""
+        return not (self.is_ended or self.is_dropped)
+
+    def set_status(self, status: Status | StatusCode, description: str | None = None) -> None:
+        """An error status fails the span; any other changes nothing."""
+        code = status.status_code if isinstance(status, Status) else status
+        text = status.description if isinstance(status, Status) else description
+        if code is StatusCode.ERROR and self.failure is None:
+            self.failure = Failure("error", text or "", "", self.runtime.now_ns())
+
+    def record_exception(
+        self,
+        exception: BaseException,
+        attributes: Any = None,
+        timestamp: int | None = None,
+        escaped: bool = False,
+    ) -> None:
+        """Note an exception as an event; the status stays."""
+        with guarded("noting an exception"):
+            at_ns = self.runtime.now_ns() if timestamp is None else timestamp
+            events = self.events = self.events or []
+            if len(events) < _MOST_EVENTS:
+                events.append(read_failure(exception, at_ns).event(self.capture != "metadata"))
+
+    def __exit__(self, kind: Any, error: BaseException | None, traceback: Any) -> None:
+        """End the span, with the error if there is one."""
+        if error is not None:
+            self.fail(error)
+        self.end()
+
+
+# --- opening
+
+
+def begin(
+    runtime: Runtime,
+    context: Context,
+    scope: Scope | None,
+    name_json: bytes,
+    static: bytes,
+    capture: str,
+    kind: int = _record.KIND_INTERNAL,
+) -> Span:
+    """Open a span under whatever is current in `context`; the caller enters its scope and ends it."""
+    span = Span()
+    otel_span: Any = context.get(OTEL_SPAN_KEY)
+    span.runtime = runtime
+    span.context = context
+    span.ambient_id = span.parent_id = 0
+    span.is_dropped = span.is_ended = False
+    if scope is not None:
+        span.carried = scope.carried
+        trace_id = scope.trace_id
+        span.parent_id = scope.span_id
+        span.is_dropped = scope.is_dropped
+        if otel_span is not scope.otel_span and runtime.is_private(otel_span):
+            found: SpanContext = otel_span.get_span_context()
+            trace_id, span.parent_id = found.trace_id, found.span_id
+    else:
+        span.carried = NOTHING_CARRIED
+        trace_id = 0
+    if trace_id:
+        span.trace_id = trace_id
+        if not span.parent_id and scope is not None:
+            span.ambient_id = scope.ambient_id
+    else:
+        _begin_trace(span, runtime, otel_span)
+    span.span_id = runtime.new_span_id()
+    span.name_json = name_json
+    span.static = static
+    span.capture = capture
+    span.kind = kind
+    span.inputs = span.output = span.attributes = span.metadata = span.tags = span.events = None
+    span.failure = span.truncated = span.heir = span.on_end = None
+    span.scope = Scope(
+        span.trace_id,
+        span.span_id,
+        span=span,
+        carried=span.carried,
+        otel_span=span if runtime.join_otel else otel_span,
+        is_dropped=span.is_dropped,
+    )
+    span.start_ns = runtime.now_ns()
+    return span
+
+
+def _begin_trace(span: Span, runtime: Runtime, otel_span: Any) -> None:
+    """Begin a trace: under the host's own trace id if it has one, and in the sample or not."""
+    trace_id = 0
+    if otel_span is not None:
+        found: SpanContext = otel_span.get_span_context()
+        if found.is_valid:
+            trace_id = found.trace_id
+            if runtime.is_private(otel_span):
+                span.parent_id = found.span_id
+            else:
+                span.ambient_id = found.span_id
+    span.trace_id = trace_id or runtime.new_trace_id()
+    if not span.parent_id:
+        span.is_dropped = not is_kept(span.trace_id, runtime.settings.sample_rate)
+
+
+def is_kept(trace_id: int, sample_rate: float) -> bool:
+    """Whether a trace is in the sample; every process decides alike."""
+    return sample_rate >= 1 or (trace_id & (2**56 - 1)) < sample_rate * 2**56
+
+
+def open_span(
+    name: str,
+    *,
+    kind: str = MODEL,
+    attributes: Mapping[str, Any] | None = None,
+    file: File | None = None,
+    parent: Scope | None = None,
+) -> Span | None:
+    """Open a span under what is current, or under `parent`; None if nothing is to be recorded.
+
+    A span of kind "model" opened inside a `@kibitz.prompt` function becomes the prompt's Log.
+    """
+    runtime = _runtime.get()
+    if runtime is None:
+        return None
+    with guarded("opening a span"):
+        context = get_current()
+        scope: Any = parent if parent is not None else context.get(KEY)
+        if scope is not None and scope.is_dropped:
+            return None
+        prompt = scope.prompt if scope is not None and kind == MODEL else None
+        capture = capture_of(runtime, file.path if file is not None else None)
+        if capture == "off" and prompt is None:
+            return None
+        static = encode_file(file) if file is not None else b""
+        otel_kind = _record.KIND_CLIENT if kind == MODEL else _record.KIND_INTERNAL
+        span = begin(runtime, context, scope, json_text(name), static, capture, otel_kind)
+        if prompt is not None:
+            prompt.claim(span)
+        for key, value in (attributes or {}).items():
+            span.set(key, value)
+        if kind == MODEL or not span.parent_id:
+            span.put_start()
+        return span
+    return None
+
+
+class use_span:
+    """Make a span current for the duration of a `with`; the span is not ended."""
+
+    __slots__ = ("_context", "_span")
+
+    def __init__(self, span: Span | None) -> None:
+        self._span = span
+
+    def __enter__(self) -> Span | None:
+        span = self._span
+        if span is not None:
+            self._context = get_current()
+            enter(span.scope, self._context, span if span.runtime.join_otel else None)
+        return span
+
+    def __exit__(self, *_: object) -> None:
+        if self._span is not None:
+            leave(self._span.scope, self._context)
+
+
+def current_span() -> Span | None:
+    """The innermost span of ours that is open in this context, or None."""
+    scope: Any = get_current().get(KEY)
+    return None if scope is None else scope.span
