@@ -1,0 +1,192 @@
+"""`/api/evaluators`: make and look at evaluators, and try a source on Logs before saving it."""
+
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Depends, Request
+from pydantic import BaseModel, Field
+
+from kibitz_collector.access.http import Context, full_context
+from kibitz_collector.errors import Busy, Invalid
+from kibitz_collector.evaluate.sandbox import Sandbox, SandboxFailure, Verdict
+from kibitz_collector.evaluate.source import check_evaluator
+from kibitz_collector.evaluate.trial import try_evaluator
+from kibitz_collector.records import ReturnType
+from kibitz_collector.store.queries import evaluation as queries
+from kibitz_collector.store.writes import evaluation as writes
+
+router = APIRouter(prefix="/api/evaluators", tags=["evaluators"])
+Caller = Annotated[Context, Depends(full_context)]
+
+
+class EvaluatorIn(BaseModel):
+    """What an evaluator is made of."""
+
+    code: str = Field(description="Python source; the last function is called with one Log (dict)")
+    return_type: ReturnType = "boolean"
+    options: list[Any] | None = Field(None, description="choices of select and multi_select")
+
+    def content(self) -> dict[str, Any]:
+        """Return it as a Version's content."""
+        content: dict[str, Any] = {
+            "evaluator_type": "code",
+            "code": self.code,
+            "return_type": self.return_type,
+        }
+        return content | ({"options": self.options} if self.options else {})
+
+
+class NewEvaluatorIn(EvaluatorIn):
+    """An evaluator to save."""
+
+    path: str = Field(min_length=1, max_length=512, description="such as support/is_polite")
+
+
+class TrialIn(EvaluatorIn):
+    """A source to try, and on what."""
+
+    log: dict[str, Any] | None = Field(None, description="a Log of your own making")
+    log_ids: list[str] = Field(default_factory=list, max_length=50)
+    filter: str | None = Field(None, max_length=4000, description="or the newest Logs that match")
+    sample: int = Field(5, ge=1, le=50, description="how many of these")
+
+
+class EvaluatorOut(BaseModel):
+    """One evaluator at the version its monitors use."""
+
+    id: str
+    path: str
+    version_id: str
+    evaluator_type: str
+    return_type: ReturnType
+    options: list[Any]
+    where: str = Field(description="collector: judged here; app: judged in the app")
+    code: str
+    state: str = Field(description="active or suspended")
+    reason: str | None = Field(description="why it is suspended")
+    suspended_ns: int | None
+    judged_count: int
+    error_count: int
+    last_error: str | None
+    created_ns: int
+
+
+class VerdictOut(BaseModel):
+    """What came of one trial."""
+
+    log_id: str | None
+    value: Any
+    error: dict[str, Any] | None = Field(description="type, message, line")
+    stdout: str
+    duration_ms: float
+
+
+@router.get("")
+def list_evaluators(caller: Caller) -> list[EvaluatorOut]:
+    """List all evaluators."""
+    with caller.store.read() as session:
+        views = queries.list_evaluators(session, caller.workspace_id)
+    return [_out(view) for view in views]
+
+
+@router.post("", status_code=201)
+def save_evaluator(evaluator: NewEvaluatorIn, request: Request, caller: Caller) -> EvaluatorOut:
+    """Make an evaluator, or a new version of it, from source."""
+    content = evaluator.content()
+    try:
+        check_evaluator(content, _sandbox(request))
+    except SandboxFailure as error:
+        raise _busy(error) from error
+    with caller.store.write() as session:
+        file_id, _ = writes.save_evaluator(session, caller.workspace_id, evaluator.path, content)
+    return _read(caller, file_id)
+
+
+@router.post("/try")
+def try_source(trial: TrialIn, request: Request, caller: Caller) -> list[VerdictOut]:
+    """Run a source on Logs without saving anything."""
+    sandbox = _sandbox(request)
+    if sandbox is None:
+        raise Invalid(
+            "this collector runs no evaluators; ask one that does, or start it without it"
+        )
+    try:
+        spec = check_evaluator(trial.content(), sandbox)
+        results = try_evaluator(
+            caller.store,
+            caller.workspace_id,
+            sandbox,
+            spec,
+            log=trial.log,
+            log_ids=trial.log_ids,
+            filter_text=trial.filter,
+            sample=trial.sample,
+        )
+    except SandboxFailure as error:
+        raise _busy(error) from error
+    return [_verdict(log_id, verdict) for log_id, verdict in results]
+
+
+@router.get("/{evaluator:path}")
+def get_evaluator(evaluator: str, caller: Caller, version_id: str | None = None) -> EvaluatorOut:
+    """Return one evaluator with its source, by id or path."""
+    return _read(caller, evaluator, version_id)
+
+
+@router.post("/{evaluator_id}/resume")
+def resume_evaluator(
+    evaluator_id: str, caller: Caller, version_id: str | None = None
+) -> EvaluatorOut:
+    """Let a suspended evaluator run again; what waits for it is judged."""
+    view = _read(caller, evaluator_id, version_id)
+    with caller.store.write() as session:
+        writes.resume_evaluator(session, caller.workspace_id, view.version_id)
+    caller.store.announce("jobs")
+    return _read(caller, view.id, view.version_id)
+
+
+def _read(caller: Context, evaluator: str, version_id: str | None = None) -> EvaluatorOut:
+    with caller.store.read() as session:
+        return _out(queries.get_evaluator(session, caller.workspace_id, evaluator, version_id))
+
+
+def _out(view: queries.EvaluatorView) -> EvaluatorOut:
+    spec = view.spec
+    return EvaluatorOut(
+        id=view.id,
+        path=view.path,
+        version_id=view.version_id,
+        evaluator_type=spec.evaluator_type,
+        return_type=spec.return_type,
+        options=spec.options,
+        where=spec.where,
+        code=spec.code,
+        state=view.state,
+        reason=view.reason,
+        suspended_ns=view.suspended_ns,
+        judged_count=view.judged_count,
+        error_count=view.error_count,
+        last_error=view.last_error,
+        created_ns=view.created_ns,
+    )
+
+
+def _verdict(log_id: str | None, verdict: Verdict) -> VerdictOut:
+    error = verdict.error
+    return VerdictOut(
+        log_id=log_id,
+        value=verdict.value,
+        error=None
+        if error is None
+        else {"type": error.type, "message": error.message, "line": error.line},
+        stdout=verdict.stdout,
+        duration_ms=verdict.duration_ms,
+    )
+
+
+def _sandbox(request: Request) -> Sandbox | None:
+    workers = getattr(request.app.state, "workers", None)
+    return None if workers is None else workers.sandbox
+
+
+def _busy(error: SandboxFailure) -> Busy:
+    return Busy(f"the sandbox does not work now: {error}", retry_after_s=5)

@@ -1,0 +1,25 @@
+"""Checks an evaluator before it is saved: it must compile, and its settings must fit together."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from kibitz_collector.errors import Invalid
+from kibitz_collector.evaluate.sandbox import Sandbox
+from kibitz_collector.files.kinds.evaluator import EvaluatorSpec, read_evaluator
+
+
+def check_evaluator(content: Mapping[str, Any], sandbox: Sandbox | None) -> EvaluatorSpec:
+    """Return the evaluator's settings when it can be saved.
+
+    The source is compiled inside the sandbox: CPython's own compiler can be crashed from outside.
+    Raises: Invalid, with the line. SandboxFailure.
+    """
+    spec = read_evaluator(content)
+    if spec.return_type in ("select", "multi_select") and not spec.options:
+        raise Invalid(f"return_type {spec.return_type} needs `options`, the choices there are")
+    if spec.evaluator_type == "code" and sandbox is not None:
+        problem = sandbox.check(spec.code)
+        if problem is not None:
+            place = f"line {problem.line}: " if problem.line is not None else ""
+            raise Invalid(f"the source is refused: {place}{problem.type}: {problem.message}")
+    return spec

@@ -1,0 +1,190 @@
+"""The workers: take jobs, judge outside any transaction, write judgments, once each."""
+
+import logging
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from kibitz_collector.config import Settings
+from kibitz_collector.errors import NotFound
+from kibitz_collector.evaluate.evaluators import EVALUATORS
+from kibitz_collector.evaluate.judgments import judgment_record
+from kibitz_collector.evaluate.logs import evaluator_log, evaluator_tree, record_of
+from kibitz_collector.evaluate.sandbox import Sandbox, Verdict
+from kibitz_collector.store import Session, Store
+from kibitz_collector.store.queries import evaluation as queries
+from kibitz_collector.store.queries import logs as log_queries
+from kibitz_collector.store.writes import claims, jobs
+from kibitz_collector.store.writes.claims import Claim, ClaimedJob, Lane, Outcome
+
+log = logging.getLogger("kibitz.collector")
+Clock = Callable[[], int]
+BATCH = 100
+KEEP_DONE_NS = 7 * 86_400 * 1_000_000_000
+_PRUNE_EVERY_NS = 600 * 1_000_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class _Task:
+    """One job with what its evaluator will see."""
+
+    job: ClaimedJob
+    log: dict[str, Any]
+
+
+class EvaluationWorker:
+    """Runs evaluation jobs, a batch of one evaluator version at a time.
+
+    Two workers with the lanes `proven` and `unproven` keep good evaluators clear of the others: an
+    evaluator that must be killed is never in front of one that judges well.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        sandbox: Sandbox,
+        settings: Settings,
+        clock: Clock = time.time_ns,
+        *,
+        lane: Lane = "all",
+    ) -> None:
+        self._store = store
+        self._sandbox = sandbox
+        self._clock = clock
+        self._lane: Lane = lane
+        # A batch takes at most seven wall times; the lease must outlive it.
+        self._lease_ns = int(max(settings.job_lease_s, 10 * settings.evaluator_timeout_s) * 1e9)
+        self._pruned_ns = clock()
+
+    def run_once(self) -> bool:
+        """Judge one batch; False: nothing is waiting."""
+        now_ns = self._clock()
+        with self._store.read() as session:
+            if not claims.is_work_waiting(session, now_ns, lane=self._lane):
+                self._prune(now_ns)
+                return False
+        with self._store.write() as session:
+            claim = claims.claim(
+                session, now_ns=now_ns, lease_ns=self._lease_ns, limit=BATCH, lane=self._lane
+            )
+        if claim is None:
+            return False
+        try:
+            self._judge(claim)
+        except Exception as error:
+            # Put off before the error goes on: a row that fails must not be first in line again.
+            with self._store.write() as session:
+                claims.put_off(session, claim, now_ns=self._clock(), error=_one_line(error))
+            raise
+        return True
+
+    def _judge(self, claim: Claim) -> None:
+        with self._store.read() as session:
+            evaluator = queries.get_evaluator(
+                session, claim.workspace_id, claim.evaluator_id, claim.version_id
+            )
+            tasks = _load(session, claim)
+        judge = EVALUATORS.get(evaluator.spec.evaluator_type)
+        if judge is None or not evaluator.spec.is_run_here:
+            tasks = []
+        logs = [task.log for task in tasks]
+        verdicts = judge(evaluator.spec, logs, self._sandbox) if judge and logs else []
+        now_ns = self._clock()
+        records = [
+            judgment_record(claim, evaluator, task.job, task.log, verdict, now_ns)
+            for task, verdict in zip(tasks, verdicts, strict=False)
+        ]
+        if records:
+            self._store.ingest(claim.workspace_id, records)
+        loaded = {task.job.id for task in tasks}
+        gone = [job.id for job in claim.jobs if job.id not in loaded]
+        done = [task.job.id for task, _ in zip(tasks, verdicts, strict=False)] + gone
+        with self._store.write() as session:
+            claims.supersede(
+                session,
+                claim.workspace_id,
+                {record.parent_id: record.id for record in records if record.parent_id},
+                evaluator.id,
+            )
+            suspended = claims.finish(session, claim, done, _outcome(verdicts))
+        self._store.announce("judgments")
+        if suspended is not None:
+            log.warning("evaluator %s is suspended: %s", evaluator.path, suspended)
+
+    def _prune(self, now_ns: int) -> None:
+        if now_ns - self._pruned_ns < _PRUNE_EVERY_NS:
+            return
+        self._pruned_ns = now_ns
+        with self._store.write() as session:
+            claims.prune_done(session, now_ns - KEEP_DONE_NS)
+
+
+class IdleTraceWorker:
+    """Lets traces be judged whose root never completed, once they have been without news."""
+
+    def __init__(self, store: Store, settings: Settings, clock: Clock = time.time_ns) -> None:
+        self._store = store
+        self._idle_ns = int(settings.trace_idle_s * 1e9)
+        self._clock = clock
+
+    def run_once(self) -> bool:
+        """Make the jobs of idle traces; False: there are none."""
+        with self._store.read() as session:
+            idle = queries.idle_traces(session, self._clock() - self._idle_ns)
+            roots = [
+                (trace.workspace_id, record_of(detail))
+                for trace in idle
+                if (detail := _find(session, trace.workspace_id, trace.root_id)) is not None
+            ]
+        if not idle:
+            return False
+        made = 0
+        with self._store.write() as session:
+            for workspace_id, root in roots:
+                made += jobs.enqueue_root(session, workspace_id, root)
+            jobs.move_idle_cursor(session, idle[-1].last_received_ns)
+        if made:
+            self._store.announce("jobs")
+        return True
+
+
+def _load(session: Session, claim: Claim) -> list[_Task]:
+    """Read what the evaluators will see; a Log that is gone has no task."""
+    tasks = []
+    for job in claim.jobs:
+        detail = _find(session, claim.workspace_id, job.log_id)
+        if detail is None:
+            continue
+        seen: dict[str, Any] | None = None
+        if job.scope == "trace" and detail.summary.trace_id is not None:
+            trace = log_queries.get_trace_details(
+                session, claim.workspace_id, detail.summary.trace_id
+            )
+            seen = evaluator_tree(job.log_id, trace)
+        tasks.append(_Task(job, seen or evaluator_log(detail)))
+    return tasks
+
+
+def _find(session: Session, workspace_id: int, log_id: str) -> Any:
+    try:
+        return log_queries.get_log(session, workspace_id, log_id)
+    except NotFound:
+        return None
+
+
+def _outcome(verdicts: Sequence[Verdict]) -> Outcome:
+    errors = [verdict.error for verdict in verdicts if verdict.error is not None]
+    return Outcome(
+        judged=len(verdicts),
+        errors=len(errors),
+        strikes=[
+            f"{v.error.type}: {v.error.message}" if v.is_strike and v.error is not None else None
+            for v in verdicts
+        ],
+        last_error=f"{errors[-1].type}: {errors[-1].message}" if errors else None,
+    )
+
+
+def _one_line(error: Exception) -> str:
+    return f"{type(error).__name__}: {' '.join(str(error).split())}"[:500]

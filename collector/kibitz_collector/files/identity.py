@@ -1,0 +1,96 @@
+"""What makes two contents of a File the same Version: canonical form, hash and id."""
+
+import hashlib
+from collections.abc import Mapping
+from typing import Any
+
+import orjson
+
+from kibitz_collector.files.ids import base62
+
+VERSION_PREFIXES = {
+    "prompt": "prv_",
+    "tool": "tv_",
+    "flow": "flv_",
+    "agent": "agv_",
+    "evaluator": "evv_",
+    "dataset": "dsv_",
+}
+FILE_PREFIXES = {
+    "prompt": "pr_",
+    "tool": "tl_",
+    "flow": "fl_",
+    "agent": "ag_",
+    "evaluator": "ev_",
+    "dataset": "ds_",
+}
+
+# Part of a call, not of what is called.
+_NOT_IDENTITY = {
+    "prompt": {"inputs", "messages", "metadata", "tool_choice"},
+    "agent": {"inputs", "messages", "metadata", "tool_choice"},
+    "tool": {"inputs", "metadata"},
+    "flow": {"inputs", "metadata"},
+    "evaluator": {"metadata", "on", "sample_rate"},  # where it runs: a monitor's business
+    "dataset": {"metadata"},
+}
+# Saying the default and saying nothing is the same content.
+# Source: Humanloop API v5, prompt kernel request, 2025-07.
+_MODEL_DEFAULTS: dict[str, Any] = {
+    "endpoint": "chat",
+    "max_tokens": -1,
+    "temperature": 1,
+    "top_p": 1,
+    "presence_penalty": 0,
+    "frequency_penalty": 0,
+    "other": {},
+    "tools": [],
+    "linked_tools": [],
+    "attributes": {},
+    "template_language": "default",
+}
+_DEFAULTS: dict[str, dict[str, Any]] = {
+    "prompt": _MODEL_DEFAULTS,
+    "agent": _MODEL_DEFAULTS,
+    "tool": {"attributes": {}, "setup_values": {}},
+    "flow": {"attributes": {}},
+}
+_INT64 = range(-(2**63), 2**63)
+
+
+def canonical_content(kind: str, content: Mapping[str, Any]) -> bytes:
+    """Return the JSON that is equal exactly when two contents are the same Version.
+
+    Keys sorted, defaults filled in, nulls dropped, numbers normalised; text byte for byte, order of
+    lists kept.
+    """
+    ignored = _NOT_IDENTITY.get(kind, set())
+    given = {k: v for k, v in content.items() if v is not None and k not in ignored}
+    return orjson.dumps(_normal({**_DEFAULTS.get(kind, {}), **given}), option=orjson.OPT_SORT_KEYS)
+
+
+def content_hash(kind: str, content: Mapping[str, Any]) -> str:
+    """Return the hash that decides equality: 32 hex characters."""
+    return hashlib.blake2b(canonical_content(kind, content), digest_size=16).hexdigest()
+
+
+def version_id(kind: str, file_id: str, hashed_content: str) -> str:
+    """Return the id this content has in this File."""
+    digest = hashlib.blake2b(f"{file_id}\n{hashed_content}".encode(), digest_size=16).digest()
+    return VERSION_PREFIXES[kind] + base62(int.from_bytes(digest, "big"))
+
+
+def _normal(value: Any) -> Any:
+    match value:
+        case bool() | str() | None:
+            return value
+        case int():
+            return value if value in _INT64 else str(value)
+        case float():
+            # 1.0 and 1 are the same setting.
+            return int(value) if value.is_integer() and int(value) in _INT64 else value
+        case Mapping():
+            return {str(k): _normal(v) for k, v in value.items() if v is not None}
+        case list() | tuple():
+            return [_normal(item) for item in value]
+    return str(value)

@@ -1,0 +1,1 @@
+"""What each kind of File is made of: pure rules, one module per kind."""
