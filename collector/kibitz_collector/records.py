@@ -79,7 +79,7 @@ class Rejected:
 
     reason: str
     payload: bytes
-    signal: Literal["span", "log"] = "span"
+    signal: Literal["span", "log", "record"] = "span"  # record: a LogRecord the store refused
 
 
 # --- normalize -> store
@@ -220,6 +220,7 @@ class IngestOutcome:
     log_id: str
     is_new: bool
     seq: int
+    error: str | None = None  # set: it could not be stored and is in quarantine; seq is 0
 
 
 @dataclass(slots=True, kw_only=True)

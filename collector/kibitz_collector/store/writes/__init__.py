@@ -1,0 +1,1 @@
+"""All changes: functions `(session, ...) -> records`."""

@@ -1,0 +1,345 @@
+"""Log bodies as compressed documents; values many Logs share are kept once, by hash.
+
+A document is zstd(JSON [format, {field: value}, [[path, hash], …]]): at each path the value was taken
+out and is stored in the `content` table.
+"""
+
+import hashlib
+import threading
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, fields
+from typing import Any
+
+import orjson
+import zstandard
+from sqlalchemy import select
+from sqlalchemy.engine import Connection
+from sqlmodel import Session
+
+from kibitz_collector.records import LogBody, LogError
+from kibitz_collector.store.rows import storable, table
+from kibitz_collector.store.tables.content import Content
+
+FORMAT = 1
+SHARE_BYTES = 1024
+SHARE_ALWAYS_BYTES = 128  # system messages and tool definitions come with every call
+PREVIEW_CHARS = 200
+MAX_DEPTH = 64
+BODY_FIELDS = tuple(f.name for f in fields(LogBody))
+CONTENT = table(Content)
+Values = dict[str, Any]
+"""A body as a dict: the fields that are not None; `error` as a dict."""
+
+_local = threading.local()
+
+
+class SeenHashes:
+    """Hashes of long values seen lately: a value is shared from its second sight on."""
+
+    def __init__(self, limit: int = 50_000) -> None:
+        self._limit = limit
+        self._seen: dict[bytes, None] = {}
+        self._lock = threading.Lock()
+
+    def check(self, value_hash: bytes) -> bool:
+        """Tell whether the value was seen before; it has been seen now."""
+        with self._lock:
+            known = value_hash in self._seen
+            if not known:
+                self._seen[value_hash] = None
+                if len(self._seen) > self._limit:
+                    del self._seen[next(iter(self._seen))]
+            return known
+
+
+@dataclass(slots=True)
+class EncodedBody:
+    """One body ready to be stored. `document` is None when there is nothing to store."""
+
+    document: bytes | None
+    contents: dict[bytes, bytes] = field(default_factory=dict)  # hash -> JSON
+    size_bytes: int = 0  # uncompressed
+    preview_input: str = ""
+    preview_output: str = ""
+
+
+def to_values(body: LogBody) -> Values:
+    """Return the fields of a body that say something."""
+    values = {}
+    for name in BODY_FIELDS:
+        value = getattr(body, name)
+        if value is not None:
+            values[name] = value
+    error = values.get("error")
+    if error is not None:
+        values["error"] = {
+            key: text
+            for key in ("type", "message", "traceback")
+            if (text := getattr(error, key)) is not None
+        }
+    return values
+
+
+def to_body(values: Values) -> LogBody:
+    """Return the body these fields make; unknown ones (of a newer version) are left out."""
+    known = {name: values[name] for name in BODY_FIELDS if name in values}
+    if "error" in known:
+        known["error"] = LogError(**known["error"])
+    return LogBody(**known)
+
+
+def encode_body(body: LogBody, seen: SeenHashes) -> EncodedBody:
+    """Make the document of a body."""
+    return encode_values(to_values(body), seen)
+
+
+def encode_values(values: Values, seen: SeenHashes) -> EncodedBody:
+    """Make the document of a body given as a dict; the dict is not changed."""
+    if not values:
+        return EncodedBody(None)
+    try:
+        plain = orjson.dumps(values)
+    except (TypeError, ValueError):  # orjson.JSONEncodeError is a TypeError
+        values = clean_json(values)
+        plain = orjson.dumps(values)
+    kept, references, contents = values, [], {}
+    if len(plain) >= SHARE_ALWAYS_BYTES:
+        kept, references, contents = _take_out(values, seen)
+    if references:
+        plain_kept = orjson.dumps(kept)
+    else:
+        plain_kept = plain
+    data = b"[%d,%b,%b]" % (FORMAT, plain_kept, orjson.dumps(references))
+    return EncodedBody(
+        _compress(data),
+        contents,
+        len(plain),
+        storable(preview_input(values)),
+        storable(preview_output(values)),
+    )
+
+
+def decode_body(document: bytes, contents: Mapping[bytes, bytes]) -> LogBody:
+    """Read a document; `contents` holds the JSON of (at least) the hashes it refers to."""
+    return to_body(decode_values(document, contents))
+
+
+def decode_values(document: bytes, contents: Mapping[bytes, bytes]) -> Values:
+    """Read a document as a dict. A shared value that is gone is None."""
+    _format, values, references = _read(document)
+    for path, value_hash in references:
+        holder = values
+        for step in path[:-1]:
+            holder = holder[step]
+        data = contents.get(bytes.fromhex(value_hash))
+        holder[path[-1]] = None if data is None else orjson.loads(data)
+    return dict(values)
+
+
+def references(documents: Iterable[bytes | None]) -> set[bytes]:
+    """Return the hashes these documents refer to."""
+    return {
+        bytes.fromhex(value_hash)
+        for document in documents
+        if document is not None
+        for _path, value_hash in _read(document)[2]
+    }
+
+
+def decode_bodies(
+    session: Session, workspace_id: int, documents: Sequence[bytes | None]
+) -> list[LogBody]:
+    """Read many documents with one look at the shared values; None gives an empty body."""
+    contents = load_contents(session.connection(), workspace_id, references(documents))
+    return [
+        LogBody() if document is None else decode_body(document, contents) for document in documents
+    ]
+
+
+def load_contents(
+    connection: Connection, workspace_id: int, hashes: set[bytes]
+) -> dict[bytes, bytes]:
+    """Return the JSON of shared values."""
+    wanted = sorted(hashes)
+    found: dict[bytes, bytes] = {}
+    for start in range(0, len(wanted), 400):
+        rows = connection.execute(
+            select(CONTENT.c.hash, CONTENT.c.value).where(
+                CONTENT.c.workspace_id == workspace_id,
+                CONTENT.c.hash.in_(wanted[start : start + 400]),
+            )
+        )
+        found.update({value_hash: decompress(value) for value_hash, value in rows})
+    return found
+
+
+def compress(data: bytes) -> bytes:
+    """Compress what is stored in the `content` table."""
+    return _compress(data)
+
+
+def decompress(data: bytes) -> bytes:
+    """Undo `compress`."""
+    decompressor = getattr(_local, "decompressor", None)
+    if decompressor is None:  # neither direction is safe to share between threads
+        decompressor = _local.decompressor = zstandard.ZstdDecompressor()
+    plain: bytes = decompressor.decompress(data)
+    return plain
+
+
+def clean_json(value: Any, depth: int = 0) -> Any:
+    """Return the value as JSON can carry it: valid text, 64-bit integers, text keys, bounded depth."""
+    match value:
+        case None | bool() | float():
+            return value
+        case str():
+            return storable(value)
+        case int():
+            return value if -(2**63) <= value < 2**64 else str(value)
+        case LogError():
+            return clean_json(
+                {"type": value.type, "message": value.message, "traceback": value.traceback}
+            )
+    if depth > MAX_DEPTH:
+        return "…"
+    match value:
+        case Mapping():
+            return {storable(str(k)): clean_json(v, depth + 1) for k, v in value.items()}
+        case list() | tuple() | set() | frozenset():
+            return [clean_json(item, depth + 1) for item in value]
+        case bytes():
+            return value.decode("utf-8", "replace")
+    return f"<{type(value).__qualname__}>"
+
+
+def preview_input(values: Values) -> str:
+    """Return a short text to recognise the input by: the last user message, else the inputs."""
+    for message in reversed(values.get("messages") or ()):
+        if message.get("role") == "user":
+            return _short(message_text(message))
+    inputs = values.get("inputs")
+    if isinstance(inputs, dict) and inputs:
+        if len(inputs) == 1:
+            return _short(_text_of(next(iter(inputs.values()))))
+        parts, length = [], 0
+        for key, value in inputs.items():
+            parts.append(f"{key}: {_short(_text_of(value))}")
+            length += len(parts[-1])
+            if length > PREVIEW_CHARS:
+                break
+        return _short(", ".join(parts))
+    return ""
+
+
+def preview_output(values: Values) -> str:
+    """Return a short text to recognise the output by."""
+    message = values.get("output_message")
+    if isinstance(message, dict):
+        text = message_text(message)
+        if text:
+            return _short(text)
+        calls = message.get("tool_calls") or ()
+        if calls:
+            return _short(
+                ", ".join(f"{call.get('name')}({call.get('arguments')})" for call in calls)
+            )
+    return _short(_text_of(values.get("output")))
+
+
+def message_text(message: Mapping[str, Any]) -> str:
+    """Return the text of a message, whatever parts it is made of."""
+    content = message.get("content")
+    if isinstance(content, str):
+        return content
+    parts = content if isinstance(content, list) else message.get("parts") or ()
+    texts = [
+        text
+        for part in parts
+        if isinstance(part, dict)
+        and isinstance(text := part.get("text") or part.get("content"), str)
+    ]
+    return " ".join(texts)
+
+
+def _text_of(value: Any) -> str:
+    if value is None:
+        return ""
+    if isinstance(value, str):
+        return value
+    return orjson.dumps(value, default=str).decode()
+
+
+def _short(text: str) -> str:
+    return " ".join(text[: 4 * PREVIEW_CHARS].split())[:PREVIEW_CHARS]
+
+
+def _compress(data: bytes) -> bytes:
+    compressor = getattr(_local, "compressor", None)
+    if compressor is None:
+        # Level 1: the higher ones cost three times as much for a tenth fewer bytes.
+        compressor = _local.compressor = zstandard.ZstdCompressor(level=1)
+    compressed: bytes = compressor.compress(data)
+    return compressed
+
+
+def _read(document: bytes) -> tuple[int, Values, list[tuple[list[Any], str]]]:
+    format_, values, references_ = orjson.loads(decompress(document))
+    return format_, values, references_
+
+
+_Path = list[str | int]
+
+
+def _take_out(values: Values, seen: SeenHashes) -> tuple[Values, list[Any], dict[bytes, bytes]]:
+    """Split a body into what is its own and what it shares with others."""
+    references: list[Any] = []
+    contents: dict[bytes, bytes] = {}
+
+    def share(value: Any, path: _Path, always: bool) -> bool:
+        data = orjson.dumps(value)
+        if len(data) < (SHARE_ALWAYS_BYTES if always else SHARE_BYTES):
+            return False
+        value_hash = hashlib.blake2b(data, digest_size=16).digest()
+        if not (always or seen.check(value_hash)):
+            return False
+        references.append([path, value_hash.hex()])
+        contents[value_hash] = data
+        return True
+
+    kept = dict(values)
+    if "tools" in kept and share(kept["tools"], ["tools"], True):
+        kept["tools"] = None
+    if isinstance(kept.get("messages"), list):
+        kept["messages"] = _take_out_messages(kept["messages"], share)
+    for name in ("inputs", "attributes", "metadata", "provider_request", "provider_response"):
+        holder = kept.get(name)
+        if isinstance(holder, dict):
+            long = [
+                key
+                for key, value in holder.items()
+                if isinstance(value, str)
+                and len(value) >= SHARE_BYTES
+                and share(value, [name, key], False)
+            ]
+            if long:
+                kept[name] = {**holder, **dict.fromkeys(long)}
+    output = kept.get("output")
+    if isinstance(output, str) and len(output) >= SHARE_BYTES and share(output, ["output"], False):
+        kept["output"] = None
+    return kept, references, contents
+
+
+def _take_out_messages(messages: list[Any], share: Callable[[Any, _Path, bool], bool]) -> list[Any]:
+    kept = list(messages)
+    for index, message in enumerate(messages):
+        if not isinstance(message, dict):
+            continue
+        content = message.get("content")
+        if not isinstance(content, str) or len(content) < SHARE_ALWAYS_BYTES:
+            continue
+        always = message.get("role") in ("system", "developer")
+        if (always or len(content) >= SHARE_BYTES) and share(
+            content, ["messages", index, "content"], always
+        ):
+            kept[index] = {**message, "content": None}
+    return kept

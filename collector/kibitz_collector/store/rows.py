@@ -1,0 +1,246 @@
+"""Between a `LogRecord` and the columns of the `log` table; what both databases can store."""
+
+import hashlib
+import math
+from typing import Any, cast
+
+import orjson
+from sqlalchemy import Table
+
+from kibitz_collector.records import FileReference, LogBody, LogRecord, Tokens
+
+Row = dict[str, Any]
+"""One row of `log`, by column name."""
+
+INHERITS_TRACE, INHERITS_SESSION, INHERITS_USER = 1, 2, 4
+TOKEN_COLUMNS = (
+    "tokens_input_uncached",
+    "tokens_cache_read",
+    "tokens_cache_write",
+    "tokens_output",
+    "tokens_reasoning",
+)
+_INT64_MAX = 2**63 - 1
+
+
+def table(model: Any) -> Table:
+    """Return the Core table of a model: bulk reads and writes make no objects."""
+    return cast(Table, model.__table__)
+
+
+def storable(text: str) -> str:
+    """Replace what PostgreSQL refuses in text (NUL) and what no encoding knows (lone surrogates)."""
+    if "\0" in text:
+        text = text.replace("\0", "\ufffd")
+    if not text.isascii():
+        try:
+            text.encode()
+        except UnicodeEncodeError:
+            text = "".join("\ufffd" if "\ud800" <= c <= "\udfff" else c for c in text)
+    return text
+
+
+def join_flags(flags: list[str]) -> str:
+    """Write flags as one text that `LIKE '%|flag|%'` finds them in."""
+    return f"|{'|'.join(sorted(set(flags)))}|" if flags else ""
+
+
+def split_flags(text: str) -> list[str]:
+    """Read what `join_flags` wrote."""
+    return text.strip("|").split("|") if text else []
+
+
+def is_final(status: str) -> bool:
+    """Tell whether nothing more is awaited of a Log with this status."""
+    return status != "incomplete"
+
+
+def may_be_judged(status: str) -> bool:
+    """Tell whether evaluation jobs may exist for a Log with this status."""
+    return status in ("complete", "error")
+
+
+def own_trace_id(log_id: str) -> str:
+    """Return the trace id of a Log that came without one and has no parent."""
+    return hashlib.blake2b(log_id.encode("utf-8", "replace"), digest_size=16).hexdigest()
+
+
+def to_row(
+    record: LogRecord, workspace_id: int, file_id: str | None, version_id: str | None, now_ns: int
+) -> Row:
+    """Return the columns of a Log seen for the first time, without `seq`."""
+    tokens = record.tokens or _NO_TOKENS
+    parent = _text(record.trace_parent_id)
+    if parent == record.id:
+        parent = None
+    row: Row = {
+        "workspace_id": workspace_id,
+        "id": storable(record.id),
+        "kind": record.kind,
+        "name": storable(record.name),
+        "trace_id": _text(record.trace_id),
+        "span_id": _text(record.span_id),
+        "trace_parent_id": parent,
+        "parent_id": _text(record.parent_id),
+        "session_id": _text(record.session_id),
+        "user": _text(record.user),
+        "file_id": file_id,
+        "version_id": version_id,
+        "environment": _text(record.environment),
+        "service": _text(record.service),
+        "source": record.source,
+        "start_ns": max(0, min(record.start_ns, _INT64_MAX)),
+        "end_ns": None if record.end_ns is None else max(0, min(record.end_ns, _INT64_MAX)),
+        "duration_ms": None,
+        "status": record.status,
+        "error_type": _text(record.error_type),
+        "provider": _text(record.provider),
+        "model": _text(record.model),
+        "model_served": _text(record.model_served),
+        "tokens_input_uncached": _count(tokens.input_uncached),
+        "tokens_cache_read": _count(tokens.cache_read),
+        "tokens_cache_write": _count(tokens.cache_write),
+        "tokens_output": _count(tokens.output),
+        "tokens_reasoning": _count(tokens.reasoning),
+        "cost_usd": _real(record.cost_usd),
+        "cost_reported_usd": _real(record.cost_reported_usd),
+        "time_to_first_token_ms": _real(record.time_to_first_token_ms),
+        "finish_reason": _text(record.finish_reason),
+        "response_id": _text(record.response_id),
+        "flags": storable(join_flags(record.flags)),
+        "keep_probability": _real(record.keep_probability) or 1.0,
+        "mapper_version": record.mapper_version,
+        "run_id": _text(record.run_id),
+        "datapoint_id": _text(record.datapoint_id),
+        "received_ns": now_ns,
+        "final_ns": None,
+        "is_genai": record.is_genai,
+        "is_hidden": not record.is_genai,
+        "is_start": record.is_start,
+        "is_covered": False,
+        "inherits": 0,
+        "weak": None,
+    }
+    settle(row, now_ns)
+    return row
+
+
+def settle(row: Row, now_ns: int) -> None:
+    """Fill in what follows from other columns: duration, final time, which ids may be inherited."""
+    start_ns, end_ns = row["start_ns"], row["end_ns"]
+    row["duration_ms"] = None if end_ns is None else max(0, end_ns - start_ns) / 1e6
+    if row["final_ns"] is None and is_final(row["status"]):
+        row["final_ns"] = now_ns
+    inherits = row["inherits"]
+    if row["trace_id"] is None:
+        inherits |= INHERITS_TRACE
+        # A judgment's own place is under the judged Log; it starts no trace.
+        if row["trace_parent_id"] is None and row["parent_id"] is None:
+            row["trace_id"] = own_trace_id(row["id"])
+    if row["session_id"] is None:
+        inherits |= INHERITS_SESSION
+    if row["user"] is None:
+        inherits |= INHERITS_USER
+    row["inherits"] = inherits
+
+
+def disinherit(row: Row) -> None:
+    """Leave only what the Log itself has said; what it inherited is worked out again."""
+    inherits = row["inherits"]
+    if inherits & INHERITS_TRACE:
+        row["trace_id"] = None
+    if inherits & INHERITS_SESSION:
+        row["session_id"] = None
+    if inherits & INHERITS_USER:
+        row["user"] = None
+    row["inherits"] = 0
+
+
+def to_record(row: Row, body: LogBody, file: FileReference | None) -> LogRecord:
+    """Return the Log as it is stored, for what happens on its arrival."""
+    return LogRecord(
+        id=row["id"],
+        kind=row["kind"],
+        name=row["name"],
+        start_ns=row["start_ns"],
+        end_ns=row["end_ns"],
+        trace_id=row["trace_id"],
+        span_id=row["span_id"],
+        trace_parent_id=row["trace_parent_id"],
+        parent_id=row["parent_id"],
+        session_id=row["session_id"],
+        file=file,
+        environment=row["environment"],
+        service=row["service"],
+        source=row["source"],
+        user=row["user"],
+        status=row["status"],
+        error_type=row["error_type"],
+        provider=row["provider"],
+        model=row["model"],
+        model_served=row["model_served"],
+        tokens=to_tokens(row),
+        cost_usd=row["cost_usd"],
+        cost_reported_usd=row["cost_reported_usd"],
+        time_to_first_token_ms=row["time_to_first_token_ms"],
+        finish_reason=row["finish_reason"],
+        response_id=row["response_id"],
+        flags=split_flags(row["flags"]),
+        keep_probability=row["keep_probability"],
+        mapper_version=row["mapper_version"],
+        run_id=row["run_id"],
+        datapoint_id=row["datapoint_id"],
+        is_start=row["is_start"],
+        is_genai=row["is_genai"],
+        body=body,
+    )
+
+
+def to_tokens(row: Row) -> Tokens | None:
+    """Return the five counts of a row; None when none is known."""
+    counts = [row[column] for column in TOKEN_COLUMNS]
+    if all(count is None for count in counts):
+        return None
+    return Tokens(
+        input_uncached=counts[0],
+        cache_read=counts[1],
+        cache_write=counts[2],
+        output=counts[3],
+        reasoning=counts[4],
+    )
+
+
+def metadata_rows(metadata: dict[str, Any] | None, workspace_id: int) -> list[Row]:
+    """Return the `log_metadata` rows of a Log, without `seq`."""
+    if not metadata:
+        return []
+    rows: dict[str, Row] = {}
+    for key, value in list(metadata.items())[:MAX_METADATA_KEYS]:
+        number = None
+        if isinstance(value, str):
+            text = storable(value[:MAX_METADATA_VALUE])
+        else:
+            text = orjson.dumps(value, default=str).decode()[:MAX_METADATA_VALUE]
+            if isinstance(value, int | float) and not isinstance(value, bool):
+                number = _real(value)
+        name = storable(key[:MAX_METADATA_VALUE])
+        rows[name] = {"workspace_id": workspace_id, "key": name, "value": text, "number": number}
+    return list(rows.values())
+
+
+MAX_METADATA_KEYS = 64
+MAX_METADATA_VALUE = 256
+_NO_TOKENS = Tokens()
+
+
+def _text(value: str | None) -> str | None:
+    return storable(value) if value else None
+
+
+def _count(value: int | None) -> int | None:
+    return value if value is not None and 0 <= value <= _INT64_MAX >> 10 else None
+
+
+def _real(value: float | None) -> float | None:
+    # SQLite turns NaN into NULL, PostgreSQL keeps it: neither is a number to add up.
+    return float(value) if value is not None and math.isfinite(value) else None

@@ -1,0 +1,68 @@
+"""Keeps hourly sums by differences, and can work them out anew."""
+
+from collections.abc import Iterable
+from typing import Any
+
+from sqlalchemy import delete, select
+from sqlalchemy.engine import Connection
+from sqlmodel import Session
+
+from kibitz_collector.store import dialect
+from kibitz_collector.store.contribution import (
+    ROLLUP_KEY,
+    ROLLUP_SUMS,
+    Sums,
+    contribution,
+    rollup_key,
+)
+from kibitz_collector.store.rows import Row, table
+from kibitz_collector.store.tables.rollups import RollupHour
+from kibitz_collector.store.writes.tree import LOG, Node
+
+ROLLUP = table(RollupHour)
+_READ_ROWS = 1000
+
+
+def update_rollups(connection: Connection, nodes: Iterable[Node]) -> None:
+    """Add what changed Logs add beyond what they added before."""
+    changes: dict[tuple[Any, ...], Sums] = {}
+    for node in nodes:
+        if node.old is not None:
+            _add(changes, node.old, -1)
+        _add(changes, node.row, 1)
+    _write(connection, {key: sums for key, sums in changes.items() if any(sums.values())})
+
+
+def rebuild_rollups(session: Session) -> None:
+    """Work all hourly sums out from the Logs."""
+    connection = session.connection()
+    connection.execute(delete(ROLLUP))
+    changes: dict[tuple[Any, ...], Sums] = {}
+    rows = connection.execute(select(LOG).execution_options(yield_per=_READ_ROWS)).mappings()
+    for row in rows:
+        _add(changes, dict(row), 1)
+    _write(connection, changes)
+
+
+def _add(changes: dict[tuple[Any, ...], Sums], row: Row, sign: int) -> None:
+    sums = contribution(row)
+    key = rollup_key(row)
+    total = changes.get(key)
+    if total is None:
+        total = changes[key] = dict.fromkeys(ROLLUP_SUMS, 0)
+    for name in ROLLUP_SUMS:
+        total[name] += sign * sums[name]
+
+
+def _write(connection: Connection, changes: dict[tuple[Any, ...], Sums]) -> None:
+    if not changes:
+        return
+    statement = dialect.insert(connection, ROLLUP)
+    connection.execute(
+        statement.on_conflict_do_update(
+            index_elements=list(ROLLUP_KEY),
+            set_={name: ROLLUP.c[name] + statement.excluded[name] for name in ROLLUP_SUMS},
+        ),
+        # In one order everywhere, or two processes wait for each other.
+        [{**dict(zip(ROLLUP_KEY, key, strict=True)), **changes[key]} for key in sorted(changes)],
+    )

@@ -1,0 +1,198 @@
+"""What Logs of one trace hand each other: trace id, session and user down, "has usage below" up.
+
+Only the relatives that matter are loaded: parents and waiting children of what has just arrived, then
+further up or down as long as something changes.
+"""
+
+from collections import deque
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+
+from sqlalchemy import select
+from sqlalchemy.engine import Connection
+
+from kibitz_collector.store.contribution import has_usage
+from kibitz_collector.store.rows import (
+    INHERITS_SESSION,
+    INHERITS_TRACE,
+    INHERITS_USER,
+    Row,
+    table,
+)
+from kibitz_collector.store.tables.logs import Log
+
+LOG = table(Log)
+_CHUNK = 400
+
+
+@dataclass(slots=True)
+class Node:
+    """One Log in hand: as it was in the database (None: new) and as it will be."""
+
+    row: Row
+    old: Row | None
+
+    @property
+    def is_changed(self) -> bool:
+        """Tell whether the row must be written."""
+        return self.row != self.old
+
+
+@dataclass(slots=True)
+class Tree:
+    """All Logs in hand by id, and which of them are below which."""
+
+    nodes: dict[str, Node] = field(default_factory=dict)
+    children: dict[str, list[str]] = field(default_factory=dict)
+
+    def add(self, node: Node) -> None:
+        """Take a Log in hand."""
+        self.nodes[node.row["id"]] = node
+        parent = node.row["trace_parent_id"]
+        if parent is not None:
+            self.children.setdefault(parent, []).append(node.row["id"])
+
+    def parent_of(self, row: Row) -> Node | None:
+        """Return the parent, when it is in hand and in the same trace (or one has none yet)."""
+        parent = self.nodes.get(row["trace_parent_id"] or "")
+        if parent is None or row["inherits"] & INHERITS_TRACE:
+            return parent
+        return parent if parent.row["trace_id"] == row["trace_id"] else None
+
+
+def load_rows(connection: Connection, workspace_id: int, ids: Iterable[str]) -> dict[str, Row]:
+    """Return the stored rows with these ids."""
+    return _load(connection, workspace_id, "id", ids)
+
+
+def settle_tree(
+    connection: Connection, workspace_id: int, tree: Tree, known_traces: set[str]
+) -> None:
+    """Bring inherited columns of everything in hand up to date, loading relatives as needed."""
+    relatives = _Relatives(connection, workspace_id, tree, known_traces)
+    arrived = list(tree.nodes)
+    relatives.load_parents(arrived)
+    relatives.load_children([id_ for id_ in arrived if tree.nodes[id_].old is None])
+    _hand_down(tree, relatives)
+    _hand_up(tree, relatives)
+
+
+def _hand_down(tree: Tree, relatives: "_Relatives") -> None:
+    waiting = deque(tree.nodes)
+    # In a cycle nothing new comes round twice, but hostile input shall not decide how long we turn.
+    turns_left = 20 * len(tree.nodes) + 1000
+    while waiting and turns_left > 0:
+        level = list(dict.fromkeys(waiting))
+        waiting.clear()
+        moved = [id_ for id_ in level if _inherit(tree, tree.nodes[id_].row)]
+        turns_left -= len(level)
+        relatives.load_children([id_ for id_ in moved if tree.nodes[id_].old is not None])
+        for id_ in moved:
+            waiting.extend(tree.children.get(id_, ()))
+
+
+def _inherit(tree: Tree, row: Row) -> bool:
+    """Take over from the parent what the Log itself has not said; tell whether that changed it."""
+    parent = tree.parent_of(row)
+    if parent is None:
+        return False
+    inherits, changed = row["inherits"], False
+    for bit, column in (
+        (INHERITS_TRACE, "trace_id"),
+        (INHERITS_SESSION, "session_id"),
+        (INHERITS_USER, "user"),
+    ):
+        value = parent.row[column]
+        if inherits & bit and value is not None and value != row[column]:
+            row[column] = value
+            changed = True
+    return changed
+
+
+def _hand_up(tree: Tree, relatives: "_Relatives") -> None:
+    level = [
+        id_ for id_, node in tree.nodes.items() if node.row["is_covered"] or has_usage(node.row)
+    ]
+    while level:
+        relatives.load_parents(level)
+        above: list[str] = []
+        for id_ in level:
+            parent = tree.parent_of(tree.nodes[id_].row)
+            if parent is not None and not parent.row["is_covered"]:
+                parent.row["is_covered"] = True
+                above.append(parent.row["id"])
+        level = above
+
+
+class _Relatives:
+    """Loads parents and children, each at most once, and only where there can be any."""
+
+    def __init__(
+        self, connection: Connection, workspace_id: int, tree: Tree, known_traces: set[str]
+    ) -> None:
+        self._connection = connection
+        self._workspace_id = workspace_id
+        self._tree = tree
+        self._known_traces = known_traces
+        self._asked_above: set[str] = set()
+        self._asked_below: set[str] = set()
+        self._somebody_waits = self._find_waiting()
+
+    def load_parents(self, ids: Sequence[str]) -> None:
+        """Take the parents of these Logs in hand."""
+        wanted = set()
+        for id_ in ids:
+            row = self._tree.nodes[id_].row
+            parent = row["trace_parent_id"]
+            if (
+                parent is not None
+                and parent not in self._tree.nodes
+                and (row["inherits"] & INHERITS_TRACE or row["trace_id"] in self._known_traces)
+            ):
+                wanted.add(parent)
+        wanted -= self._asked_above
+        self._asked_above |= wanted
+        self._take(load_rows(self._connection, self._workspace_id, wanted))
+
+    def load_children(self, ids: Sequence[str]) -> None:
+        """Take the children of these Logs in hand."""
+        wanted = {
+            id_
+            for id_ in ids
+            if self._somebody_waits or self._tree.nodes[id_].row["trace_id"] in self._known_traces
+        } - self._asked_below
+        self._asked_below |= wanted
+        self._take(_load(self._connection, self._workspace_id, "trace_parent_id", wanted))
+
+    def _take(self, rows: dict[str, Row]) -> None:
+        for id_, row in rows.items():
+            if id_ not in self._tree.nodes:
+                self._tree.add(Node(dict(row), row))
+
+    def _find_waiting(self) -> bool:
+        statement = (
+            select(LOG.c.seq)
+            .where(
+                LOG.c.workspace_id == self._workspace_id,
+                LOG.c.trace_id.is_(None),
+                LOG.c.trace_parent_id.is_not(None),
+            )
+            .limit(1)
+        )
+        return self._connection.execute(statement).first() is not None
+
+
+def _load(
+    connection: Connection, workspace_id: int, column: str, values: Iterable[str]
+) -> dict[str, Row]:
+    wanted = sorted(values)
+    rows: dict[str, Row] = {}
+    for start in range(0, len(wanted), _CHUNK):
+        found = connection.execute(
+            select(LOG).where(
+                LOG.c.workspace_id == workspace_id,
+                LOG.c[column].in_(wanted[start : start + _CHUNK]),
+            )
+        ).mappings()
+        rows.update({row["id"]: dict(row) for row in found})
+    return rows
