@@ -76,7 +76,11 @@ class Header:
             header = cls(**{name: found[name] for name in cls.__slots__})
         except (ValueError, TypeError, KeyError):
             return None
-        is_whole = isinstance(header.pid, int) and isinstance(header.resource, dict) and isinstance(header.identity, dict)
+        is_whole = (
+            isinstance(header.pid, int)
+            and isinstance(header.resource, dict)
+            and isinstance(header.identity, dict)
+        )
         return header if is_whole and isinstance(header.process, str) else None
 
 

@@ -187,6 +187,11 @@ class Sender:
         is_idle = self._has_looked and self._batch is None and self.waiting == 0
         return is_idle or (self._gave_up and not self._spool.is_in_memory_only)
 
+    @property
+    def has_adopted_all(self) -> bool:
+        """Whether nothing of dead processes is left to send."""
+        return self._has_looked and self._orphan is None and self._batch is None
+
     # --- the thread
 
     def _run(self) -> None:

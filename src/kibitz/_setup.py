@@ -11,12 +11,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from kibitz import _directory, _runtime
+from kibitz._otel import is_private, record_also
+from kibitz._record import VERSION
 from kibitz._runtime import Runtime
 from kibitz._sender import Sender
 from kibitz._spool import Spool, Target
 from kibitz.config import Capture, Durability, Settings, load
 
-VERSION = "0.1.0"
 _AGENT = f"kibitz/{VERSION} Python/{sys.version_info.major}.{sys.version_info.minor}"
 
 # What a forked child inherits is kept, so that freeing it closes no descriptor that is someone else's.
@@ -157,13 +158,17 @@ def _switch_to(settings: Settings) -> None:
     _hook()
     _outlet = outlet
     _runtime.install(
-        Runtime(settings, outlet.put, redactor=redactor, join_otel=settings.otel == "join")
+        Runtime(
+            settings,
+            outlet.put,
+            redactor=redactor,
+            join_otel=settings.otel == "join",
+            is_private=is_private,
+        )
     )
     if old is not None:
         old.close(old.settings.exit_timeout_s)
     if settings.otel_provider is not None:
-        from kibitz._otel import record_also
-
         record_also(settings.otel_provider)
 
 

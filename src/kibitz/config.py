@@ -111,7 +111,10 @@ def _api_key(name: str, value: Any) -> str | None:
 
 def _capture(name: str, value: Any) -> Capture | dict[str, Capture]:
     if isinstance(value, Mapping):
-        return {_text(name, path): _one_capture(f"{name}[{path!r}]", mode) for path, mode in value.items()}
+        return {
+            _text(name, path): _one_capture(f"{name}[{path!r}]", mode)
+            for path, mode in value.items()
+        }
     return _one_capture(name, value)
 
 
@@ -152,15 +155,23 @@ class Settings:
         "http://127.0.0.1:4318", _collector, "URL", "where records are sent (OTLP/HTTP JSON)"
     )
     api_key: str | None = _setting(None, _api_key, "", "key of the collector, if it asks for one")
-    service: str = _setting("", _text, "", "service.name; else OTEL_SERVICE_NAME or the script's name")
+    service: str = _setting(
+        "", _text, "", "service.name; else OTEL_SERVICE_NAME or the script's name"
+    )
     environment: str | None = _setting(
         None, _optional_text, "", "deployment.environment.name, such as production"
     )
     capture: Capture | dict[str, Capture] = _setting(
-        "full", _capture, "full|redacted|metadata|off", "what of inputs and outputs is kept, also per path"
+        "full",
+        _capture,
+        "full|redacted|metadata|off",
+        "what of inputs and outputs is kept, also per path",
     )
     redact: bool | tuple[str, ...] | Callable[[str], str] = _setting(
-        True, _redact, "", "built-in secret patterns, names of more (email, phone, card), or a function"
+        True,
+        _redact,
+        "",
+        "built-in secret patterns, names of more (email, phone, card), or a function",
     )
     sample_rate: float = _setting(1.0, _number(0, 1), "0 to 1", "share of traces that is recorded")
     spool_dir: str | None = _setting(
@@ -182,7 +193,10 @@ class Settings:
         None, _provider, "TracerProvider", "a provider of yours whose spans are recorded too"
     )
     exit_timeout_s: float = _setting(
-        2.0, _number(0, 3600), "s", "how long the exit waits for sending; 0 leaves it to the next process"
+        2.0,
+        _number(0, 3600),
+        "s",
+        "how long the exit waits for sending; 0 leaves it to the next process",
     )
     enabled: bool = _setting(True, _flag, "", "False: record nothing at all")
 

@@ -1,0 +1,1 @@
+"""The commands of `kibitz` that need the SDK only, one file each."""
