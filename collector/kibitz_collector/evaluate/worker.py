@@ -101,12 +101,6 @@ class EvaluationWorker:
         gone = [job.id for job in claim.jobs if job.id not in loaded]
         done = [task.job.id for task, _ in zip(tasks, verdicts, strict=False)] + gone
         with self._store.write() as session:
-            claims.supersede(
-                session,
-                claim.workspace_id,
-                {record.parent_id: record.id for record in records if record.parent_id},
-                evaluator.id,
-            )
             suspended = claims.finish(session, claim, done, _outcome(verdicts))
         self._store.announce("judgments")
         if suspended is not None:

@@ -106,9 +106,7 @@ def try_source(trial: TrialIn, request: Request, caller: Caller) -> list[Verdict
     """Run a source on Logs without saving anything."""
     sandbox = _sandbox(request)
     if sandbox is None:
-        raise Invalid(
-            "this collector runs no evaluators; ask one that does, or start it without it"
-        )
+        raise Invalid("this collector runs no evaluators (it was started so); ask one that does")
     try:
         spec = check_evaluator(trial.content(), sandbox)
         results = try_evaluator(

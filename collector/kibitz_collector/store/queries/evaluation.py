@@ -4,16 +4,21 @@ from dataclasses import dataclass
 
 import orjson
 from sqlalchemy import func
+from sqlalchemy import select as sql_select
 from sqlmodel import Session, col, select
 
 from kibitz_collector.errors import Invalid, NotFound
 from kibitz_collector.files.kinds.evaluator import EvaluatorSpec, read_evaluator
 from kibitz_collector.records import Scope
+from kibitz_collector.store.rows import table
 from kibitz_collector.store.tables.counters import Counter
 from kibitz_collector.store.tables.files import File, Version
 from kibitz_collector.store.tables.jobs import Evaluator, EvaluatorState, Job, Monitor
 from kibitz_collector.store.tables.logs import Trace
 from kibitz_collector.store.writes.jobs import IDLE_CURSOR
+
+JOB, STATE = table(Job), table(EvaluatorState)
+_OPEN = ("waiting", "running", "dead")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -154,21 +159,18 @@ def get_monitor(session: Session, workspace_id: int, monitor_id: str) -> Monitor
 
 def count_jobs(session: Session, workspace_id: int, now_ns: int) -> JobCounts:
     """Count the jobs that are not done."""
-    is_due = col(Job.due_ns) <= now_ns
-    is_suspended = func.coalesce(col(EvaluatorState.state), "active") == "suspended"
+    is_due = (JOB.c.due_ns <= now_ns).label("is_due")
+    is_suspended = (func.coalesce(STATE.c.state, "active") == "suspended").label("is_suspended")
     statement = (
-        select(Job.state, is_due, is_suspended, func.count(), func.min(col(Job.due_ns)))
-        .join(
-            EvaluatorState,
-            col(EvaluatorState.version_id) == col(Job.evaluator_version_id),
-            isouter=True,
-        )
-        .where(Job.workspace_id == workspace_id, col(Job.state).in_(("waiting", "running", "dead")))
-        .group_by(col(Job.state), is_due, is_suspended)
+        sql_select(JOB.c.state, is_due, is_suspended, func.count(), func.min(JOB.c.due_ns))
+        .join(STATE, STATE.c.version_id == JOB.c.evaluator_version_id, isouter=True)
+        .where(JOB.c.workspace_id == workspace_id, JOB.c.state.in_(_OPEN))
+        # By label: PostgreSQL takes the same expression with another parameter for another one.
+        .group_by(JOB.c.state, "is_due", "is_suspended")
     )
     counts = {"waiting": 0, "later": 0, "suspended": 0, "running": 0, "dead": 0}
     oldest = None
-    for state, due, suspended, count, first_due in session.exec(statement):
+    for state, due, suspended, count, first_due in session.connection().execute(statement):
         name = state
         if state == "waiting":
             name = "suspended" if suspended else "waiting" if due else "later"
@@ -218,7 +220,7 @@ def _monitors(session: Session, workspace_id: int, monitor_id: str | None) -> li
     counts: dict[tuple[str | None, str], int] = {}
     for owner, state, count in session.exec(
         select(Job.monitor_id, Job.state, func.count())
-        .where(Job.workspace_id == workspace_id, col(Job.state).in_(("waiting", "running", "dead")))
+        .where(Job.workspace_id == workspace_id, col(Job.state).in_(_OPEN))
         .group_by(col(Job.monitor_id), col(Job.state))
     ):
         counts[(owner, state)] = count

@@ -4,15 +4,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from sqlalchemy import CursorResult, Select, and_, exists, or_
+from sqlalchemy import CursorResult, and_, exists, or_
 from sqlmodel import Session, col, delete, select, update
+from sqlmodel.sql.expression import SelectOfScalar
 
 from kibitz_collector.files.ids import random_id
 from kibitz_collector.records import Scope
 from kibitz_collector.store.matching import REVISION
 from kibitz_collector.store.tables.counters import Counter
 from kibitz_collector.store.tables.jobs import EvaluatorState, Job
-from kibitz_collector.store.tables.judgments import Judgment
 
 Lane = Literal["all", "proven", "unproven"]
 """Which evaluator versions a worker serves: those that have judged well, the others, or all."""
@@ -164,32 +164,13 @@ def put_off(session: Session, claim: Claim, *, now_ns: int, error: str) -> None:
     _let_others(session, claim)
 
 
-def supersede(
-    session: Session, workspace_id: int, replaced_by: dict[str, str], evaluator_id: str
-) -> None:
-    """Mark the earlier judgments on arrival: `replaced_by` is judged Log -> new judgment."""
-    for judged_log_id, log_id in replaced_by.items():
-        session.exec(
-            update(Judgment)
-            .where(
-                col(Judgment.workspace_id) == workspace_id,
-                col(Judgment.judged_log_id) == judged_log_id,
-                col(Judgment.evaluator_id) == evaluator_id,
-                col(Judgment.where) == "arrival",
-                col(Judgment.log_id) != log_id,
-                col(Judgment.superseded_by).is_(None),
-            )
-            .values(superseded_by=log_id)
-        )
-
-
 def prune_done(session: Session, before_ns: int, limit: int = 5000) -> int:
     """Delete old finished jobs; a Log that comes again after that long is judged again."""
     old = select(Job.id).where(Job.state == "done", col(Job.created_ns) < before_ns).limit(limit)
     return _count(session.exec(delete(Job).where(col(Job.id).in_(old))))
 
 
-def _next_version(now_ns: int, lane: Lane) -> "Select[tuple[EvaluatorState]]":
+def _next_version(now_ns: int, lane: Lane) -> SelectOfScalar[EvaluatorState]:
     has_work = exists().where(
         col(Job.evaluator_version_id) == col(EvaluatorState.version_id),
         col(Job.state) == "waiting",
