@@ -1,7 +1,7 @@
 """One Log in its trace: tree on the left, everything about it on the right, judgments by hand."""
 
 from dataclasses import dataclass
-from urllib.parse import parse_qs, quote
+from urllib.parse import quote
 
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
@@ -14,10 +14,9 @@ from kibitz_collector.evaluate.feedback import give_judgment
 from kibitz_collector.records import LogSummary
 from kibitz_collector.store.queries import logs as log_queries
 from kibitz_collector.store.queries.trees import order_tree
+from kibitz_collector.ui.forms import read_form
 from kibitz_collector.ui.messages import shown_messages
 from kibitz_collector.ui.render import page
-
-_MAX_FORM_BYTES = 256 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,9 +81,8 @@ async def judge(request: Request) -> Response:
     """Take a judgment given by hand, then show the Log again."""
     caller = await run_in_threadpool(full_context, request)
     log_id = request.path_params["log_id"]
-    form = parse_qs((await request.body())[:_MAX_FORM_BYTES].decode("utf-8", "replace"))
-    name = form.get("evaluator", ["rating"])[0]
-    value = form.get("value", [""])[0].strip()
+    form = await read_form(request)
+    name, value = form.get("evaluator", "rating"), form.get("value", "").strip()
     target = f"/logs/{quote(log_id, safe='')}"
     try:
         await run_in_threadpool(

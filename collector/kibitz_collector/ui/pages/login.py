@@ -1,7 +1,5 @@
 """The login page: a key is asked for once and becomes an HttpOnly cookie."""
 
-from urllib.parse import parse_qs
-
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
@@ -9,9 +7,8 @@ from starlette.routing import Route
 
 from kibitz_collector.access.http import COOKIE, KeyRing, refuse_foreign_page
 from kibitz_collector.access.keys import COOKIE_DAYS, make_cookie
+from kibitz_collector.ui.forms import read_form
 from kibitz_collector.ui.render import page
-
-_MAX_FORM_BYTES = 4096
 
 
 def login_page(request: Request) -> Response:
@@ -22,10 +19,10 @@ def login_page(request: Request) -> Response:
 async def login(request: Request) -> Response:
     """Check the key and set the cookie."""
     refuse_foreign_page(request)
-    form = parse_qs((await request.body())[:_MAX_FORM_BYTES].decode("utf-8", "replace"))
-    target = _own_path(form.get("next", ["/"])[0])
+    form = await read_form(request)
+    target = _own_path(form.get("next", "/"))
     ring: KeyRing = request.app.state.keys
-    key = await run_in_threadpool(ring.by_text, form.get("key", [""])[0].strip())
+    key = await run_in_threadpool(ring.by_text, form.get("key", "").strip())
     if key is None:
         return _ask(request, target, "This key is not known here.", 401)
     if key.role != "full":
