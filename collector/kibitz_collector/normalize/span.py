@@ -68,7 +68,7 @@ def normalize_reading(reading: Reading, *, prices: UserPrices = NO_PRICES) -> Lo
     record = LogRecord(
         id=found.get("log_id") or log_id(span.trace_id, span.span_id),
         kind=kind,
-        name=span.name,
+        name=_name(reading),
         start_ns=span.start_ns,
         end_ns=span.end_ns or None,
         trace_id=span.trace_id,
@@ -110,6 +110,15 @@ def normalize_reading(reading: Reading, *, prices: UserPrices = NO_PRICES) -> Lo
     if kind == "evaluator":
         record.judgment = _judgment(reading, record)
     return record
+
+
+def _name(reading: Reading) -> str:
+    """Return the span's name; where all spans are called alike, the end of the File's path."""
+    name = reading.span.name
+    path: str | None = reading.found.get("file_path")
+    if path and name.startswith("humanloop."):
+        return path.rstrip("/").rpartition("/")[2] or name
+    return name
 
 
 def _body(
