@@ -34,6 +34,7 @@ def create_app(settings: Settings, store: Store | None = None) -> FastAPI:
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         running = workers.start(settings, opened)
         app.state.workers = running
+        app.state.sandbox = running.sandbox
         try:
             yield
         finally:
@@ -52,6 +53,7 @@ def create_app(settings: Settings, store: Store | None = None) -> FastAPI:
     app.state.settings = settings
     app.state.store = opened
     app.state.keys = KeyRing(opened)
+    app.state.sandbox = None  # until the lifespan has started one
     routes.mount(app)
     app.add_exception_handler(CollectorError, _collector_error)
     app.add_exception_handler(RequestValidationError, _validation_error)
