@@ -17,7 +17,7 @@ from kibitz_collector.store import dialect
 log = logging.getLogger("kibitz.collector")
 
 
-def migrate(engine: Engine, url: URL) -> None:
+def migrate(engine: Engine, url: URL, revision: str = "head") -> None:
     """Run what migrations are missing, in one transaction; SQLite files with data are copied first.
 
     Safe when several processes start at once: the first migrates, the others wait and find it done.
@@ -29,7 +29,7 @@ def migrate(engine: Engine, url: URL) -> None:
     _refuse_newer(current, script, url)
     if current == script.get_current_head():
         return
-    if current is not None and url.drivername == "sqlite":
+    if url.drivername == "sqlite" and current is not None and _has_data(engine):
         _back_up(engine, Path(str(url.database)), current)
     with engine.begin() as connection:
         if connection.dialect.name == "postgresql":
@@ -42,7 +42,7 @@ def migrate(engine: Engine, url: URL) -> None:
         if current == script.get_current_head():
             return
         config.attributes["connection"] = connection
-        command.upgrade(config, "head")
+        command.upgrade(config, revision)
 
 
 def _config() -> Config:
@@ -66,6 +66,14 @@ def _refuse_newer(current: str | None, script: ScriptDirectory, url: URL) -> Non
         raise NewerSchema(
             f"{url.render_as_string(hide_password=True)} was written by a newer kibitz"
             f" (schema {current}); update kibitz, or give another database"
+        )
+
+
+def _has_data(engine: Engine) -> bool:
+    with engine.connect() as connection:
+        return any(
+            connection.execute(text(f"SELECT 1 FROM {name} LIMIT 1")).first() is not None
+            for name in ("log", "file", "key")
         )
 
 

@@ -181,6 +181,7 @@ class _Work:
         self._now_ns = now_ns
         self._pieces: dict[str, _Piece] = {}
         self._order: list[tuple[str, bool]] = []  # (id, is new), as the batch came
+        self._documents: dict[int, bytes] = {}  # seq -> body as stored before this batch
         self.traces: dict[str, Row] = {}
 
     def take(self, batch: Sequence[Prepared], files: Sequence[FileIds | None]) -> None:
@@ -218,6 +219,7 @@ class _Work:
                 select(BODY.c.seq, BODY.c.document).where(BODY.c.seq.in_(part))
             )
             documents.update({seq: document for seq, document in found})
+        self._documents.update(documents)
         if not by_seq:
             return {}
         contents = load_contents(
@@ -341,14 +343,24 @@ class _Work:
             _update_rows(self._connection, merged)
         self._write_bodies()
         self._write_metadata()
+        # The text index can only take out what it is shown again: the body as it was.
         reindex = [
-            {"seq": piece.node.row["seq"]}
+            {
+                "seq": (seq := piece.node.row["seq"]),
+                "kind": piece.node.old["kind"],
+                "document": self._documents.get(seq),
+            }
             for piece in self._pieces.values()
-            if piece.node.old is not None and piece.body_changed
+            if piece.node.old is not None
+            and (piece.body_changed or piece.node.old["kind"] != piece.node.row["kind"])
         ]
         if reindex:
             self._connection.execute(
-                dialect.insert(self._connection, SEARCH_PENDING).on_conflict_do_nothing(), reindex
+                # Touches the row that is there: the indexer must not delete it before we commit.
+                dialect.insert(self._connection, SEARCH_PENDING).on_conflict_do_update(
+                    index_elements=["seq"], set_={"kind": SEARCH_PENDING.c.kind}
+                ),
+                reindex,
             )
 
     def _write_bodies(self) -> None:

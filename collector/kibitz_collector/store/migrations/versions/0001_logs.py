@@ -357,6 +357,8 @@ def upgrade() -> None:
     op.create_table(
         "search_pending",
         sa.Column("seq", BIG, autoincrement=False, nullable=False),
+        sa.Column("kind", sa.Text(), nullable=False),
+        sa.Column("document", sa.LargeBinary(), nullable=True),
         sa.PrimaryKeyConstraint("seq", name=op.f("pk_search_pending")),
     )
     op.create_table(
@@ -442,20 +444,8 @@ def upgrade() -> None:
     op.create_index("uq_version_content", "version", ["file_id", "content_hash"], unique=True)
 
     op.execute("INSERT INTO counter (name, value) VALUES ('seq', 0)")
-    _create_text_index(op.get_bind().dialect.name)
-
-
-def _create_text_index(database: str) -> None:
-    """The words are cut by our own tokenizer, so the database only splits at spaces."""
-    if database == "sqlite":
-        op.execute(
-            "CREATE VIRTUAL TABLE log_text USING fts5(words, content='', tokenize="
-            "\"unicode61 remove_diacritics 0 categories 'L* M* N* P* S* C*'\")"
-        )
-        return
-    op.execute("CREATE SEQUENCE log_seq AS bigint CACHE 1")
-    op.execute("CREATE TABLE log_text (seq bigint PRIMARY KEY, words tsvector NOT NULL)")
-    op.execute("CREATE INDEX ix_log_text_words ON log_text USING gin (words)")
+    if op.get_bind().dialect.name == "postgresql":
+        op.execute("CREATE SEQUENCE log_seq AS bigint")
 
 
 def downgrade() -> None:
