@@ -76,6 +76,15 @@ def metadata_value(value: Any) -> tuple[str, float | None]:
     return text[:MAX_METADATA_CHARACTERS], float(value) if is_number else None
 
 
+def metadata_forms(wanted: str) -> frozenset[str]:
+    """Return the texts a value may be stored as: itself, and as JSON if it is a number."""
+    number = values.read_number(wanted)
+    if number is None:
+        return frozenset({wanted})
+    whole = {str(int(number))} if number.is_integer() else set()
+    return frozenset({wanted, orjson.dumps(number).decode()} | whole)
+
+
 def _comparison(node: Comparison) -> Predicate:
     field = FIELDS[node.field]
     if field.type == "judgment":
@@ -113,7 +122,7 @@ def _metadata(node: Comparison) -> Predicate:
     if node.key is None:
         return lambda record: bool(record.body.metadata)
     key, wanted = node.key, node.value
-    number = values.read_number(wanted) if isinstance(wanted, str) else wanted
+    forms = metadata_forms(wanted) if isinstance(wanted, str) else frozenset()
 
     def holds(record: LogRecord) -> bool:
         known = dict(list((record.body.metadata or {}).items())[:MAX_METADATA_KEYS])
@@ -122,9 +131,9 @@ def _metadata(node: Comparison) -> Predicate:
         text, amount = metadata_value(known[key])
         match node.op:
             case "=":
-                return text == wanted or (amount is not None and amount == number)
+                return text in forms
             case "!=":
-                return text != wanted and (amount is None or amount != number)
+                return text not in forms
             case "exists" | "like" | "contains":
                 return _holds(node)(text)
             case op:

@@ -15,6 +15,7 @@ from kibitz_collector.query.ast import Text
 from kibitz_collector.records import LogBody
 
 MAX_TEXT_BYTES = 32 * 1024
+MAX_TOKENS = 16_000  # PostgreSQL's tsvector counts positions no further than 16,383
 MAX_TOKEN_CHARACTERS = 64
 MAX_POSITIONS = 255  # PostgreSQL's tsvector keeps no more of one word; so nobody does
 BREAK = "\ue000"  # stands where no phrase may run through; no word has a private-use character
@@ -50,10 +51,11 @@ def index_tokens(pieces: Sequence[str]) -> list[str]:
         for token in _split(encoded.decode("utf-8", "ignore")):
             count = seen[token] = seen.get(token, 0) + 1
             tokens.append(token if count <= MAX_POSITIONS else BREAK)
-        tokens.append(BREAK)
-        if left <= 0:
+        if tokens and tokens[-1] != BREAK:
+            tokens.append(BREAK)
+        if left <= 0 or len(tokens) >= MAX_TOKENS:
             break
-    return tokens
+    return tokens[:MAX_TOKENS]
 
 
 def sought(node: Text) -> Sought:

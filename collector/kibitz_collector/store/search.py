@@ -1,0 +1,214 @@
+"""The text index: follows the Logs by `seq` after their commit, and finds them by their words.
+
+`index_once` is the `run_once` of a loop that wakes on the topic "logs". Texts are read and split
+outside any transaction; what changed meanwhile is read again inside. SQLite's index holds no text
+(FTS5, contentless), so an entry is taken out by deriving its text from the old body once more.
+PostgreSQL holds a tsvector of the same tokens per Log.
+"""
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import ColumnElement, Select, delete, func, select, text
+from sqlalchemy.engine import Connection
+from sqlmodel import Session
+
+from kibitz_collector.query.text import BREAK, body_pieces, index_tokens
+from kibitz_collector.store import dialect
+from kibitz_collector.store.bodies import decode_bodies
+from kibitz_collector.store.engine import Store
+from kibitz_collector.store.rows import table
+from kibitz_collector.store.tables.logs import Log
+from kibitz_collector.store.tables.logs import LogBody as LogBodyTable
+from kibitz_collector.store.tables.search import SearchPending, SearchProgress
+
+LOG, BODY = table(Log), table(LogBodyTable)
+PENDING, PROGRESS = table(SearchPending), table(SearchProgress)
+INDEX_TABLE = "log_text"
+"""Its name, and on SQLite the beginning of its shadow tables' names: not in `tables.metadata`."""
+
+BATCH = 500
+_NAME = "text-1"  # a new tokenizer needs a new number, and the index made anew
+_SETTLE_NS = 60 * 10**9
+"""On PostgreSQL a lower `seq` may be committed after a higher one, within this time."""
+
+Tokens = list[str]
+Rows = Sequence[Any]
+"""Result rows with `seq`, `workspace_id`, `kind` and `document`."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Text:
+    """One Log's tokens, ready for the index."""
+
+    seq: int
+    tokens: Tokens
+
+
+def index_once(store: Store) -> int:
+    """Take the next Logs into the index; returns how many. BATCH or more: there may be more."""
+    with store.read() as session:
+        news = _next(session)
+        if not news and not _has_pending(session.connection()):
+            return 0
+        texts = _texts(session, news)
+    with store.write() as session:
+        connection = session.connection()
+        if connection.dialect.name == "postgresql":
+            return _write_postgresql(session, texts)
+        return _write_sqlite(session, texts)
+
+
+def index_all(store: Store) -> int:
+    """Take in everything there is; for tests, imports and `doctor`."""
+    count = 0
+    while indexed := index_once(store):
+        count += indexed
+    return count
+
+
+def lag(session: Session) -> int:
+    """Return how far the index is behind the newest Log, in `seq`."""
+    connection = session.connection()
+    newest = connection.execute(select(LOG.c.seq).order_by(LOG.c.seq.desc()).limit(1)).scalar()
+    if newest is None:
+        return 0
+    return max(0, int(newest) - _progress(connection))
+
+
+def _next(session: Session) -> Rows:
+    connection = session.connection()
+    statement = (
+        select(LOG.c.seq, LOG.c.workspace_id, LOG.c.kind, BODY.c.document)
+        .select_from(LOG.outerjoin(BODY, BODY.c.seq == LOG.c.seq))
+        .where(LOG.c.seq > _progress(connection))
+        .order_by(LOG.c.seq)
+        .limit(BATCH)
+    )
+    if connection.dialect.name == "postgresql":
+        statement = statement.where(
+            text("NOT EXISTS (SELECT 1 FROM log_text WHERE log_text.seq = log.seq)")
+        )
+    return connection.execute(statement).all()
+
+
+def _texts(session: Session, rows: Rows) -> list[_Text]:
+    texts = []
+    for workspace_id in {row.workspace_id for row in rows}:
+        own = [row for row in rows if row.workspace_id == workspace_id]
+        bodies = decode_bodies(session, workspace_id, [row.document for row in own])
+        for row, body in zip(own, bodies, strict=True):
+            texts.append(_Text(row.seq, index_tokens(body_pieces(row.kind, body))))
+    return sorted(texts, key=lambda one: one.seq)
+
+
+def _write_sqlite(session: Session, texts: list[_Text]) -> int:
+    """Take changed Logs out and in again, then the new ones, and say how far we are."""
+    connection = session.connection()
+    progress = _progress(connection)
+    texts = [one for one in texts if one.seq > progress]  # another process may have been faster
+    last = texts[-1].seq if texts else progress
+    indexed = connection.execute(_old(PENDING.c.seq <= progress).limit(BATCH)).all()
+    overtaken = connection.execute(_old(PENDING.c.seq > progress, PENDING.c.seq <= last)).all()
+    done = [row.seq for row in (*indexed, *overtaken)]
+    changed = {one.seq: one for one in _texts(session, _current(connection, done))}
+    _take_out(connection, _texts(session, indexed))
+    again = [changed[row.seq] for row in indexed]
+    fresh = [changed.get(one.seq, one) for one in texts]
+    _put_in(connection, again + fresh)
+    if done:
+        connection.execute(delete(PENDING).where(PENDING.c.seq.in_(done)))
+    if texts:
+        _advance(connection, last)
+    return len(again) + len(fresh)
+
+
+def _old(*conditions: ColumnElement[bool]) -> Select[Any]:
+    """Select what the texts of changed Logs were made of."""
+    return (
+        select(PENDING.c.seq, LOG.c.workspace_id, PENDING.c.kind, PENDING.c.document)
+        .select_from(PENDING.join(LOG, LOG.c.seq == PENDING.c.seq))
+        .where(*conditions)
+        .order_by(PENDING.c.seq)
+    )
+
+
+def _current(connection: Connection, seqs: list[int]) -> Rows:
+    return connection.execute(
+        select(LOG.c.seq, LOG.c.workspace_id, LOG.c.kind, BODY.c.document)
+        .select_from(LOG.outerjoin(BODY, BODY.c.seq == LOG.c.seq))
+        .where(LOG.c.seq.in_(seqs))
+    ).all()
+
+
+def _has_pending(connection: Connection) -> bool:
+    return connection.execute(select(PENDING.c.seq).limit(1)).first() is not None
+
+
+def _take_out(connection: Connection, texts: list[_Text]) -> None:
+    if texts:
+        connection.execute(
+            text("INSERT INTO log_text(log_text, rowid, tokens) VALUES ('delete', :seq, :tokens)"),
+            [{"seq": one.seq, "tokens": " ".join(one.tokens)} for one in texts if one.tokens],
+        )
+
+
+def _put_in(connection: Connection, texts: list[_Text]) -> None:
+    rows = [{"seq": one.seq, "tokens": " ".join(one.tokens)} for one in texts if one.tokens]
+    if rows:
+        connection.execute(text("INSERT INTO log_text(rowid, tokens) VALUES (:seq, :tokens)"), rows)
+
+
+def _write_postgresql(session: Session, texts: list[_Text]) -> int:
+    connection = session.connection()
+    # Delete, then read: a change that comes meanwhile waits for us and leaves its mark anew.
+    first = select(PENDING.c.seq).order_by(PENDING.c.seq).limit(BATCH)
+    done = connection.execute(
+        delete(PENDING).where(PENDING.c.seq.in_(first)).returning(PENDING.c.seq)
+    ).scalars()
+    changed = {one.seq: one for one in _texts(session, _current(connection, list(done)))}
+    rows = {one.seq: one for one in texts} | changed
+    if rows:
+        connection.execute(
+            text(
+                "INSERT INTO log_text(seq, tokens) VALUES (:seq, CAST(:tokens AS tsvector))"
+                " ON CONFLICT (seq) DO UPDATE SET tokens = excluded.tokens"
+            ),
+            [{"seq": one.seq, "tokens": _tsvector(one.tokens)} for one in rows.values()],
+        )
+    settled = select(func.max(LOG.c.seq)).where(
+        LOG.c.seq > _progress(connection), LOG.c.received_ns < time.time_ns() - _SETTLE_NS
+    )
+    if len(texts) >= BATCH:
+        settled = settled.where(LOG.c.seq <= texts[-1].seq)
+    last = connection.execute(settled).scalar()
+    if last is not None:
+        _advance(connection, last)
+    return len(rows)
+
+
+def _tsvector(tokens: Tokens) -> str:
+    """Write tokens with their positions; they hold no quote and no backslash."""
+    places: dict[str, list[str]] = {}
+    for place, token in enumerate(tokens, 1):
+        if token != BREAK:
+            places.setdefault(token, []).append(str(min(place, 16383)))
+    return " ".join(f"'{token}':{','.join(at)}" for token, at in places.items())
+
+
+def _progress(connection: Connection) -> int:
+    found = connection.execute(select(PROGRESS.c.seq).where(PROGRESS.c.name == _NAME)).scalar()
+    return int(found or 0)
+
+
+def _advance(connection: Connection, seq: int) -> None:
+    statement = dialect.insert(connection, PROGRESS).values(name=_NAME, seq=seq)
+    connection.execute(
+        statement.on_conflict_do_update(
+            index_elements=["name"],
+            set_={"seq": statement.excluded.seq},
+            where=PROGRESS.c.seq < statement.excluded.seq,
+        )
+    )
