@@ -4,7 +4,7 @@ import hashlib
 import logging
 import threading
 import weakref
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import orjson
@@ -12,7 +12,7 @@ from sqlalchemy import Engine
 from sqlmodel import Session, col, select
 
 from kibitz_collector.errors import BadQuery
-from kibitz_collector.query import match, parse
+from kibitz_collector.query import compile_match, parse
 from kibitz_collector.query.ast import And, Comparison, Node, Not, Or
 from kibitz_collector.records import LogRecord, Scope
 from kibitz_collector.store.tables.counters import Counter
@@ -32,7 +32,7 @@ class CompiledMonitor:
     evaluator_id: str
     version_id: str
     file_path: str | None
-    node: Node | None
+    matches: Callable[[LogRecord], bool] | None
     names_kind: bool  # its filter speaks of kinds, so it may mean judgments or plain spans
     scope: Scope
     sample_rate: float
@@ -43,7 +43,7 @@ class CompiledMonitor:
             return record.file is not None and record.file.path == self.file_path
         if not self.names_kind and (is_judgment(record) or not record.is_genai):
             return False
-        return self.node is not None and match(self.node, record)
+        return self.matches is not None and self.matches(record)
 
 
 class _Cache:
@@ -137,10 +137,11 @@ def _compile(session: Session, workspace_id: int) -> list[CompiledMonitor]:
 
 
 def _compile_one(monitor: Monitor, version_id: str) -> CompiledMonitor | None:
-    node = None
+    node = matches = None
     if monitor.filter is not None:
         try:
             node = parse(monitor.filter)
+            matches = compile_match(node)
         except BadQuery as error:
             # It parsed when it was attached; the language has changed since. Not worth losing Logs.
             log.error("monitor %s is left out, its filter is not understood: %s", monitor.id, error)
@@ -150,7 +151,7 @@ def _compile_one(monitor: Monitor, version_id: str) -> CompiledMonitor | None:
         evaluator_id=monitor.evaluator_id,
         version_id=version_id,
         file_path=monitor.file_path,
-        node=node,
+        matches=matches,
         names_kind=node is not None and _names_kind(node),
         scope=_scope(monitor.scope),
         sample_rate=monitor.sample_rate,

@@ -17,6 +17,7 @@ from kibitz_collector.evaluate.sandbox.verdicts import (
 )
 
 __all__ = [
+    "Jail",
     "Limits",
     "Sandbox",
     "SandboxFailure",
@@ -24,6 +25,7 @@ __all__ = [
     "VerdictError",
     "open_jail",
     "open_sandbox",
+    "self_test",
     "type_problem",
 ]
 
@@ -64,18 +66,28 @@ def open_jail(limits: Limits) -> Jail:
         raise SetupError(f"the jail needs Linux, this is {sys.platform}")
     jail = Jail(limits=limits)
     try:
+        self_test(jail)
+    except BaseException:
+        jail.close()
+        raise
+    return jail
+
+
+def self_test(jail: Jail) -> None:
+    """Let a child try what must fail, and note in `reason` what holds it.
+
+    Raises: SetupError: something worked, or no child could be had.
+    """
+    try:
         outcome = jail.probe()
     except SandboxFailure as error:
-        jail.close()
         raise SetupError(f"the jail does not start: {error}") from error
     worked = sorted(name for name, result in outcome.items() if result == "worked")
     if worked or not outcome:
-        jail.close()
         raise SetupError(f"the jail does not hold: {', '.join(worked) or 'no answer'}")
     report = jail.zygote_report
     landlock = f"Landlock ABI {report['landlock']}" if report["landlock"] else "no Landlock here"
     jail.reason = f"self-test passed: seccomp, {landlock}, user {report['uid']}"
-    return jail
 
 
 def _open_monty(limits: Limits, reason: str) -> Sandbox:

@@ -21,6 +21,7 @@ from kibitz_collector.evaluate.sandbox.seccomp import ANSWER_FD
 
 _HEADER = struct.Struct(">I")
 _MESSAGE_CHARS = 2_000
+_loads = json.loads  # evaluators may replace what is in modules
 
 
 def answer(config: dict[str, Any]) -> None:
@@ -197,7 +198,6 @@ def _probe() -> dict[str, str]:
         "list": lambda: os.listdir("/"),
         "socket": lambda: socket.socket(socket.AF_INET, socket.SOCK_STREAM),
         "fork": _fork_and_leave,
-        "exec": lambda: os.execv("/bin/true", ["true"]),
         "kill": lambda: os.kill(os.getppid(), 0),
     }
     outcome = {}
@@ -220,7 +220,7 @@ def _fork_and_leave() -> None:
 
 def _read() -> dict[str, Any]:
     (size,) = _HEADER.unpack(_read_exactly(_HEADER.size))
-    message: dict[str, Any] = json.loads(_read_exactly(size))
+    message: dict[str, Any] = _loads(_read_exactly(size))
     return message
 
 
