@@ -1,0 +1,50 @@
+"""What integrations build on: say which method to patch and how to read it; the rest happens here.
+
+An integration is a list of `Endpoint`s and pure functions: `read_request(kwargs)`,
+`read_response(reply)`, and a class that folds a streamed reply. Opening, guarding, timing and
+ending spans, streams left early, raw responses, doubled calls and undoing are the same for all providers.
+"""
+
+from kibitz._guard import guarded
+from kibitz.patching._endpoints import Endpoint, Library, StreamFold, patch, unpatch
+from kibitz.patching._reading import (
+    Attributes,
+    Message,
+    Part,
+    blob_part,
+    field,
+    given,
+    items,
+    media_part,
+    parse_json,
+    rename,
+    text_part,
+    tool_call,
+    tool_result,
+    view,
+)
+from kibitz.patching._streams import StreamRecorder
+
+__all__ = [
+    "Attributes",
+    "Endpoint",
+    "Library",
+    "Message",
+    "Part",
+    "StreamFold",
+    "StreamRecorder",
+    "blob_part",
+    "field",
+    "given",
+    "guarded",
+    "items",
+    "media_part",
+    "parse_json",
+    "patch",
+    "rename",
+    "text_part",
+    "tool_call",
+    "tool_result",
+    "unpatch",
+    "view",
+]
