@@ -2,7 +2,9 @@
 
 from kibitz_collector.normalize.batch import join_log_records
 from kibitz_collector.normalize.explain import Explanation, explain
+from kibitz_collector.normalize.filing import clean_path
 from kibitz_collector.normalize.logrecord import normalize_log, refusal
+from kibitz_collector.normalize.messages import message_text
 from kibitz_collector.normalize.pricing import Rates, UserPrices
 from kibitz_collector.normalize.span import MAPPER_VERSION, normalize
 
@@ -11,8 +13,10 @@ __all__ = [
     "Explanation",
     "Rates",
     "UserPrices",
+    "clean_path",
     "explain",
     "join_log_records",
+    "message_text",
     "normalize",
     "normalize_log",
     "refusal",

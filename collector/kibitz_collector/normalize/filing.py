@@ -63,6 +63,10 @@ def find_file(
     if reading.kind not in _FILE_KINDS:
         return None
     found = reading.found
+    explicit = found.get("file_content") or humanloop.read_content(reading)
+    if explicit is None and reading.kind == "flow" and "humanloop.log.id" in reading.attributes:
+        # A request that named File and Version opened the Log; this span names the path only.
+        return None
     path = clean_path(found["file_path"]) if "file_path" in found else None
     is_derived = path is None
     if path is None:
@@ -73,7 +77,6 @@ def find_file(
         content = _prompt_content(model, provider, parameters, tools)
     elif reading.kind == "tool" and is_derived:
         content = _tool_content(reading)
-    explicit = found.get("file_content") or humanloop.read_content(reading)
     return FileReference(
         kind=cast(FileKind, reading.kind),
         path=path,

@@ -4,6 +4,7 @@ from hashlib import blake2b
 from typing import Any
 
 from kibitz import semconv as sc
+from kibitz_collector.files.ids import hashed_id
 from kibitz_collector.normalize import judging, values
 from kibitz_collector.normalize.dialects import otel_events
 from kibitz_collector.normalize.filing import clean_path
@@ -21,7 +22,6 @@ from kibitz_collector.records import (
 )
 
 _REGISTERED = frozenset(("prompt", "tool", "flow", "agent", "evaluator"))
-_DIGITS = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 
 
 def normalize_log(record: RawLogRecord) -> LogRecord | FileRegistration | None:
@@ -187,15 +187,10 @@ def _judged_value(attributes: Json) -> Any:
 def _judgment_id(record: RawLogRecord, attributes: Json, judged: str, name: str) -> str:
     """Return the same id for the same judgment, so that a retry is not a second one."""
     named = values.text(attributes.get(sc.JUDGMENT_ID))
-    key = named or f"{judged}\0{name}\0{record.time_ns}\0{_judged_value(attributes)!r}"
-    if named and named.startswith("log_"):
-        return named
-    number = int.from_bytes(blake2b(key.encode("utf-8", "replace"), digest_size=16).digest(), "big")
-    digits = []
-    for _ in range(21):
-        number, rest = divmod(number, 62)
-        digits.append(_DIGITS[rest])
-    return "log_" + "".join(reversed(digits))
+    if named is None:
+        value = repr(_judged_value(attributes))
+        return hashed_id("log_", judged, name, str(record.time_ns), value)
+    return named if named.startswith("log_") else hashed_id("log_", named)
 
 
 def _read_registration(record: RawLogRecord) -> FileRegistration | None:
