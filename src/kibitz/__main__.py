@@ -8,7 +8,21 @@ from importlib.metadata import EntryPoint, entry_points
 GROUP = "kibitz.commands"
 # Told apart from a typing mistake when the collector's packages are not installed.
 COLLECTOR_COMMANDS = frozenset(
-    ["serve", "worker", "demo", "tail", "keys", "migrate", "backup", "export", "import", "pull", "push", "eval", "explain-span"]
+    [
+        "serve",
+        "worker",
+        "demo",
+        "tail",
+        "keys",
+        "migrate",
+        "backup",
+        "export",
+        "import",
+        "pull",
+        "push",
+        "eval",
+        "explain-span",
+    ]
 )
 ADVICE = 'pip install "kibitz[collector]"'
 

@@ -7,7 +7,6 @@ import hashlib
 import os
 import stat
 import sys
-import tempfile
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -21,7 +20,22 @@ except ImportError:  # Windows: no locks, so nothing is mapped there
 
 # Full or failing disks must not become a signal in the host, so only file systems that keep the promise
 # of `posix_fallocate` are mapped. zfs does not: it copies on write.
-MAPPABLE = frozenset("ext2 ext3 ext4 xfs btrfs tmpfs overlay f2fs jfs apfs hfs ufs".split())
+MAPPABLE = frozenset(
+    [
+        "ext2",
+        "ext3",
+        "ext4",
+        "xfs",
+        "btrfs",
+        "tmpfs",
+        "overlay",
+        "f2fs",
+        "jfs",
+        "apfs",
+        "hfs",
+        "ufs",
+    ]
+)
 
 # Process ids (ours, not the system's) whose spool is open in this very process: a POSIX lock does not
 # keep a process from its own files.
@@ -38,6 +52,8 @@ def base_directory(spool_dir: str | None, environ: Mapping[str, str]) -> Path:
         state = os.path.join(home, ".local", "state") if os.path.isabs(home) else ""
     if state and _can_hold(Path(state)):
         return Path(state, "kibitz", "spool")
+    import tempfile  # brings shutil and the compressors: 6 ms that are nearly never needed
+
     return Path(tempfile.gettempdir(), f"kibitz-{_uid()}", "spool")
 
 

@@ -26,6 +26,7 @@ from kibitz._ids import new_span_id, new_trace_id
 from kibitz._runtime import SPAN, START, Runtime
 from kibitz._scope import KEY, Carried, Scope
 from kibitz._serialize import snapshot
+from kibitz._spans import is_kept
 from kibitz.semconv import (
     AMBIENT_PARENT,
     CAPTURE,
@@ -73,10 +74,14 @@ def is_host_using_sdk() -> bool:
     return trace._TRACER_PROVIDER is not None or "OTEL_PYTHON_TRACER_PROVIDER" in os.environ
 
 
-def is_visible(runtime: Runtime | None) -> bool:
-    """Whether the host's OpenTelemetry may see our spans as its current one."""
-    mode = runtime.settings.otel if runtime is not None else "auto"
-    return mode == "join" or (mode == "auto" and not is_host_using_sdk())
+def visibility(mode: str) -> Callable[[], bool]:
+    """Make the question whether the host's OpenTelemetry may see our spans as its current one.
+
+    Asked at each span, because the host may set its provider after `init()`.
+    """
+    if mode == "auto":
+        return lambda: not is_host_using_sdk()
+    return lambda: mode == "join"
 
 
 class GuestSpan(trace.Span):
@@ -98,7 +103,9 @@ class GuestSpan(trace.Span):
 
     def get_span_context(self) -> SpanContext:
         """What others see: the host's own current span, unless there is no tracing but ours."""
-        return self.real_context if is_visible(_runtime.get()) else self._host
+        runtime = _runtime.get()
+        is_visible = not is_host_using_sdk() if runtime is None else runtime.is_visible()
+        return self.real_context if is_visible else self._host
 
     def end(self, end_time: int | None = None) -> None:
         """End it."""
@@ -339,11 +346,6 @@ def _make_sdk_provider() -> TracerProvider:
     return provider
 
 
-def keeps(trace_id: int, sample_rate: float) -> bool:
-    """Whether a trace is recorded: by its id alone, so that all its processes agree."""
-    return sample_rate >= 1 or trace_id & (2**56 - 1) < sample_rate * 2**56
-
-
 def _make_sampler() -> Any:
     from opentelemetry.sdk.trace.sampling import Decision, Sampler, SamplingResult
 
@@ -361,7 +363,7 @@ def _make_sampler() -> Any:
             runtime = _runtime.get()
             if runtime is None or _capture(runtime) == "off":
                 return SamplingResult(Decision.DROP)
-            kept = keeps(trace_id, runtime.settings.sample_rate)
+            kept = is_kept(trace_id, runtime.settings.sample_rate)
             # The SDK drops attributes that a sampler does not repeat.
             return (
                 SamplingResult(Decision.RECORD_AND_SAMPLE, attributes)

@@ -86,7 +86,8 @@ class Header:
 
 def checksum(kind: int, sequence: int, payload: bytes) -> int:
     """CRC-32 over the payload, seeded with kind and sequence so that these are covered too."""
-    seed = (sequence << 3 | kind) & 0xFFFFFFFF
+    seed = sequence << 3 | kind
+    seed = (seed ^ seed >> 32) & 0xFFFFFFFF
     if len(payload) <= _CRC_PIECE:
         return zlib.crc32(payload, seed)
     view = memoryview(payload)
@@ -138,7 +139,8 @@ class Segment:
         if end + _RECORD_BYTES > self._limit:
             return False
         if length <= _CRC_PIECE:  # `checksum`, without the call
-            crc = zlib.crc32(payload, (sequence << 3 | kind) & 0xFFFFFFFF)
+            seed = sequence << 3 | kind
+            crc = zlib.crc32(payload, (seed ^ seed >> 32) & 0xFFFFFFFF)
         else:
             crc = checksum(kind, sequence, payload)
         self._map[body:end] = payload
@@ -322,6 +324,6 @@ def _record_at(data: bytes, position: int) -> Record | None:
     if magic != _RECORD_MAGIC or body + length > len(data):
         return None
     payload = data[body : body + length]
-    if kind > 7 or checksum(kind, sequence, payload) != crc:
+    if kind > 7 or sequence >> 61 or checksum(kind, sequence, payload) != crc:
         return None
     return Record(sequence, kind, payload, position, _aligned(body + length))

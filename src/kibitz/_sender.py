@@ -154,7 +154,9 @@ class Sender:
         self._pace.hurry(deadline)
         self.start()
         until = self._spool.total
-        while self.tally.done + self._spool.dropped < until and time.monotonic() < deadline:
+        while time.monotonic() < deadline and self.waiting:
+            if self.tally.done + self._spool.dropped >= until:
+                return
             self._spool.wake_sender()
             time.sleep(0.002)
 

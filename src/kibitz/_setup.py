@@ -11,8 +11,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from kibitz import _directory, _runtime
-from kibitz._otel import is_private, record_also
+from kibitz._otel import is_private, record_also, visibility
 from kibitz._record import VERSION
+from kibitz._redact import build_redactor
 from kibitz._runtime import Runtime
 from kibitz._sender import Sender
 from kibitz._spool import Spool, Target
@@ -147,7 +148,7 @@ def init(
 
 def _switch_to(settings: Settings) -> None:
     global _outlet
-    redactor = build_redactor(settings)
+    redactor = build_redactor(settings.redact)
     old = _outlet
     if not settings.enabled:
         shutdown()
@@ -162,7 +163,7 @@ def _switch_to(settings: Settings) -> None:
             settings,
             outlet.put,
             redactor=redactor,
-            join_otel=settings.otel == "join",
+            is_visible=visibility(settings.otel),
             is_private=is_private,
         )
     )
@@ -170,14 +171,6 @@ def _switch_to(settings: Settings) -> None:
         old.close(old.settings.exit_timeout_s)
     if settings.otel_provider is not None:
         record_also(settings.otel_provider)
-
-
-def build_redactor(settings: Settings) -> Any:
-    """Make the function that scrubs every string of every record.
-
-    Raises: ConfigError: it names a pattern that does not exist.
-    """
-    return None
 
 
 def resource_of(settings: Settings, install: str) -> dict[str, Any]:

@@ -153,30 +153,34 @@ class Spool:
     def _write_pending(self) -> None:
         pending = self._pending
         while pending:
-            kind, payload = pending.popleft()
+            kind, payload = pending[
+                0
+            ]  # taken out when it is safe: an interrupt may come in between
+            sequence = 0 if kind == START else self.produced + 1
             try:
-                self._write(kind, payload)
+                is_kept = self._write(kind, sequence, payload)
             except Exception:
-                self.failed += kind != START
+                is_kept = False
+            if sequence:
+                self.produced = sequence
+                self.failed += not is_kept
+            pending.popleft()
 
-    def _write(self, kind: int, payload: bytes) -> None:
-        if kind == START:
-            sequence = 0
-        else:
-            self.produced = sequence = self.produced + 1
+    def _write(self, kind: int, sequence: int, payload: bytes) -> bool:
         if self._is_slim or len(payload) > self._longest:
             smaller = self._smaller(payload)
             if smaller is None:
-                self.failed += kind != START
-                return
+                return False
             payload = smaller
         segment = self._segment
-        if segment is None or not segment.append(kind, sequence, payload):
+        is_kept = (segment is not None and segment.append(kind, sequence, payload)) or (
             self._write_on(kind, sequence, payload)
+        )
         self._unseen_bytes += len(payload)
         if self._unseen_bytes >= WAKE_BYTES:
             self._unseen_bytes = 0
             self.wake_sender()
+        return is_kept
 
     def _smaller(self, payload: bytes) -> bytes | None:
         if not self._is_slim:
@@ -184,19 +188,20 @@ class Spool:
         self.slimmed += 1
         return headers_only(payload)
 
-    def _write_on(self, kind: int, sequence: int, payload: bytes) -> None:
-        """Continue in the next segment, else in memory."""
+    def _write_on(self, kind: int, sequence: int, payload: bytes) -> bool:
+        """Continue in the next segment, else in memory; False at the cap, where not even headers fit."""
         segment, self._next = self._next, None
         if segment is None and not self.trouble:
             segment = self._open()
         if segment is not None and segment.append(kind, sequence, payload):
             self.segments.append(segment)
             self._segment = segment
-        elif segment is None and not self.trouble:  # the cap: not even headers fit
-            self.failed += kind != START
-        else:
-            self._segment = None
-            self._ring.append(kind, sequence, payload)
+            return True
+        if segment is None and not self.trouble:
+            return False
+        self._segment = None
+        self._ring.append(kind, sequence, payload)
+        return True
 
     def wake_sender(self) -> None:
         """Let the sender look now."""
