@@ -1,0 +1,199 @@
+"""Reads Logs: listings, one Log, a trace, and what came after a `seq`."""
+
+import time
+from typing import Any
+
+from sqlalchemy import Select, and_, func, or_, select, tuple_
+from sqlmodel import Session
+
+from kibitz_collector.errors import NotFound
+from kibitz_collector.query.ast import EVERYTHING, And, Comparison, Node, Not, Or
+from kibitz_collector.records import LogDetail, LogSummary, Page, Tokens, TraceTotals
+from kibitz_collector.store.bodies import decode_bodies
+from kibitz_collector.store.filters import LOG, Condition, compile_filter
+from kibitz_collector.store.queries.cursors import read_cursor, write_cursor
+from kibitz_collector.store.queries.judgments import judgments_of
+from kibitz_collector.store.queries.summaries import read_summaries, select_summaries
+from kibitz_collector.store.rows import TOKEN_COLUMNS, table
+from kibitz_collector.store.tables.logs import Trace
+
+TRACE = table(Trace)
+MAX_LIMIT = 500
+MAX_TRACE_LOGS = 10_000
+"""Of a trace no more is read: a page or an evaluator could do nothing with it."""
+
+
+def list_logs(
+    session: Session,
+    workspace_id: int,
+    *,
+    where: Node = EVERYTHING,
+    cursor: str | None = None,
+    limit: int = 50,
+    roots_only: bool = False,
+    include_hidden: bool = False,
+) -> Page[LogSummary]:
+    """List Logs that match, newest start first, with their judgments.
+
+    Plain spans of traces without a GenAI call are left out unless `include_hidden`; judgments too,
+    unless the filter speaks of kinds, Files or ids.
+    Raises: BadQuery: the cursor is not one of ours.
+    """
+    conditions = _listed(workspace_id, where, roots_only, include_hidden)
+    if cursor is not None:
+        start_ns, seq = read_cursor(cursor, int, int)
+        conditions.append(tuple_(LOG.c.start_ns, LOG.c.seq) < tuple_(start_ns, seq))
+    limit = max(1, min(limit, MAX_LIMIT))
+    statement = (
+        select_summaries()
+        .where(*conditions)
+        .order_by(LOG.c.start_ns.desc(), LOG.c.seq.desc())
+        .limit(limit + 1)
+    )
+    rows = session.connection().execute(statement).all()
+    items = read_summaries(session, workspace_id, rows[:limit])
+    more = write_cursor(items[-1].start_ns, items[-1].seq) if len(rows) > limit else None
+    return Page(items=items, next_cursor=more)
+
+
+def list_after(
+    session: Session,
+    workspace_id: int,
+    seq: int,
+    limit: int,
+    *,
+    where: Node = EVERYTHING,
+    roots_only: bool = False,
+    include_hidden: bool = False,
+) -> list[LogSummary]:
+    """List Logs that were stored after a `seq`, oldest first: how pages and `tail` follow."""
+    after = max(-(2**63), min(seq, 2**63 - 1))
+    statement = (
+        select_summaries()
+        .where(LOG.c.seq > after, *_listed(workspace_id, where, roots_only, include_hidden))
+        .order_by(LOG.c.seq)
+        .limit(max(1, min(limit, MAX_LIMIT)))
+    )
+    rows = session.connection().execute(statement).all()
+    return read_summaries(session, workspace_id, rows)
+
+
+def count_logs(
+    session: Session,
+    workspace_id: int,
+    where: Node = EVERYTHING,
+    *,
+    roots_only: bool = False,
+    include_hidden: bool = False,
+) -> int:
+    """Count the Logs a listing would show."""
+    conditions = _listed(workspace_id, where, roots_only, include_hidden)
+    statement = select(func.count()).select_from(LOG).where(*conditions)
+    return int(session.connection().execute(statement).scalar_one())
+
+
+def newest_seq(session: Session, workspace_id: int) -> int:
+    """Return the highest `seq` there is (0: no Log yet): from where to follow."""
+    # Of all workspaces: one's own newest may be far back, and a look for it long.
+    newest = session.connection().execute(select(func.max(LOG.c.seq))).scalar()
+    return int(newest or 0)
+
+
+def get_log(session: Session, workspace_id: int, log_id: str) -> LogDetail:
+    """Return one Log, whole.
+
+    Raises: NotFound.
+    """
+    statement = select_summaries(with_document=True).where(
+        LOG.c.workspace_id == workspace_id, LOG.c.id == log_id
+    )
+    details = _details(session, workspace_id, statement)
+    if not details:
+        raise NotFound(f"no Log {log_id!r}")
+    judgments = judgments_of(session, workspace_id, [log_id], whole=True)
+    details[0].summary.judgments = judgments.get(log_id, [])
+    return details[0]
+
+
+def get_trace(session: Session, workspace_id: int, trace_id: str) -> list[LogSummary]:
+    """Return the Logs of a trace by start; `trees.order_tree` makes a tree of them."""
+    rows = session.connection().execute(_of_trace(select_summaries(), workspace_id, trace_id))
+    return read_summaries(session, workspace_id, rows.all())
+
+
+def get_trace_details(session: Session, workspace_id: int, trace_id: str) -> list[LogDetail]:
+    """Return the Logs of a trace, whole, by start."""
+    statement = _of_trace(select_summaries(with_document=True), workspace_id, trace_id)
+    return _details(session, workspace_id, statement)
+
+
+def trace_totals(session: Session, workspace_id: int, trace_id: str) -> TraceTotals:
+    """Return the sums over a trace's leaf model calls, kept while its Logs arrived.
+
+    Raises: NotFound.
+    """
+    row = (
+        session.connection()
+        .execute(
+            select(TRACE).where(TRACE.c.workspace_id == workspace_id, TRACE.c.trace_id == trace_id)
+        )
+        .mappings()
+        .first()
+    )
+    if row is None:
+        raise NotFound(f"no trace {trace_id!r}")
+    counts = {column.removeprefix("tokens_"): row[column] for column in TOKEN_COLUMNS}
+    return TraceTotals(
+        log_count=row["log_count"],
+        error_count=row["error_count"],
+        cost_usd=row["cost_nusd"] / 1e9 if row["priced_count"] else None,
+        tokens=Tokens(**counts) if row["usage_count"] else Tokens(),
+        start_ns=row["start_ns"],
+        end_ns=row["end_ns"],
+    )
+
+
+def _listed(
+    workspace_id: int, where: Node, roots_only: bool, include_hidden: bool
+) -> list[Condition]:
+    """Return the conditions of a listing."""
+    conditions: list[Condition] = [LOG.c.workspace_id == workspace_id]
+    if roots_only:
+        conditions += [LOG.c.trace_parent_id.is_(None), LOG.c.parent_id.is_(None)]
+    if not include_hidden:
+        conditions.append(LOG.c.is_hidden.is_(False))
+        if not roots_only and not names_kind(where):
+            conditions.append(or_(LOG.c.kind != "evaluator", LOG.c.parent_id.is_(None)))
+    conditions.append(compile_filter(where, time.time_ns(), workspace_id=workspace_id))
+    return conditions
+
+
+def names_kind(node: Node) -> bool:
+    """Say whether a filter speaks of kinds, Files or ids, so that judgments may be meant."""
+    match node:
+        case And(parts) | Or(parts):
+            return any(names_kind(part) for part in parts)
+        case Not(part):
+            return names_kind(part)
+        case Comparison(field="kind" | "file" | "id"):
+            return True
+        case _:
+            return False
+
+
+def _of_trace(statement: Select[Any], workspace_id: int, trace_id: str) -> Select[Any]:
+    return (
+        statement.where(and_(LOG.c.workspace_id == workspace_id, LOG.c.trace_id == trace_id))
+        .order_by(LOG.c.start_ns, LOG.c.seq)
+        .limit(MAX_TRACE_LOGS)
+    )
+
+
+def _details(session: Session, workspace_id: int, statement: Select[Any]) -> list[LogDetail]:
+    rows = session.connection().execute(statement).all()
+    summaries = read_summaries(session, workspace_id, rows)
+    bodies = decode_bodies(session, workspace_id, [row.document for row in rows])
+    return [
+        LogDetail(summary=summary, body=body)
+        for summary, body in zip(summaries, bodies, strict=True)
+    ]
