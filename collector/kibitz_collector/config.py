@@ -50,5 +50,8 @@ class Settings(BaseSettings):
         False,
         description="let webhooks reach private addresses (loopback always may, without keys)",
     )
+    allow_custom_channel_hosts: bool = Field(
+        False, description="let Apprise channels name hosts; Apprise does not check addresses"
+    )
     public_url: str | None = Field(None, description="how people reach the pages; used in messages")
     grace_s: float = Field(10.0, ge=0, description="time to finish what is in hand at shutdown")

@@ -83,17 +83,8 @@ def _evaluation(settings: Settings, store: Store, sandbox: Sandbox) -> list[Loop
 
 
 def _alerting(settings: Settings, store: Store) -> list[Loop]:
+    rules, deliveries = AlertWorker(store, settings), DeliveryWorker(store, settings)
     return [
-        Loop(
-            "alerts",
-            AlertWorker(store, settings).run_once,
-            poll_s=settings.alert_tick_s,
-            wake=store.subscribe("judgments"),
-        ),
-        Loop(
-            "deliveries",
-            DeliveryWorker(store, settings).run_once,
-            poll_s=_DELIVERY_POLL_S,
-            wake=store.subscribe("firings"),
-        ),
+        Loop("alerts", rules.run_once, poll_s=settings.alert_tick_s, wake=rules.wake),
+        Loop("deliveries", deliveries.run_once, poll_s=_DELIVERY_POLL_S, wake=deliveries.wake),
     ]

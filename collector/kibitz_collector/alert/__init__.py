@@ -1,0 +1,1 @@
+"""From what was stored to what is told: rules on metrics, firings, channels."""

@@ -2,8 +2,8 @@
 
     ok ──▶ pending ──▶ firing ──▶ resolved (as ok, remembered)        ok ──▶ no_data ──▶ resolved
 
-A firing opens once per crossing and closes once; each is told once. A rule that is snoozed opens and
-closes in silence; a firing still open when the snooze ends is told then.
+A firing opens once per crossing and closes once; each is told once. A snoozed rule opens and closes
+in silence; a firing still open when the snooze ends is told then.
 """
 
 import math

@@ -135,7 +135,7 @@ def parse_metric(text: str) -> Metric:
     if "evaluator" in group_by and measure != "judgment":
         raise BadQuery("only judgments can be grouped by evaluator", position=at)
     return Metric(
-        aggregation=cast(Aggregation, aggregation),
+        aggregation=aggregation,
         measure=measure,
         evaluator=evaluator,
         label=label,

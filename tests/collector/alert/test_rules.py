@@ -5,6 +5,7 @@ from dataclasses import replace
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
 from kibitz_collector.alert.rules import (
     Reading,
     check_condition,
@@ -229,8 +230,6 @@ def test_a_restart_between_two_readings_changes_nothing(condition, first, second
     half = run(condition, first)
     state = half[-1].state if half else GroupState()
     for index, reading in enumerate(second, len(first)):
-        taken = step(
-            condition, state, reading, now_ns=index * S, firing_id=f"fire_{index}"
-        )
+        taken = step(condition, state, reading, now_ns=index * S, firing_id=f"fire_{index}")
         assert taken == whole[index]
         state = taken.state

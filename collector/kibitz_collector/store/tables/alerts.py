@@ -11,7 +11,9 @@ class AlertRule(Table, table=True):
     """A condition on a metric, and where a crossing of it is told."""
 
     __tablename__ = "alert_rule"
-    __table_args__: ClassVar[Any] = (Index("ix_alert_rule_workspace", "workspace_id", "created_ns"),)
+    __table_args__: ClassVar[Any] = (
+        Index("ix_alert_rule_workspace", "workspace_id", "created_ns"),
+    )
 
     id: str = string(primary_key=True)
     workspace_id: int
@@ -55,7 +57,9 @@ class Firing(Table, table=True):
 
     __tablename__ = "firing"
     __table_args__: ClassVar[Any] = (
-        partial_index("uq_firing_open", "rule_id", "group_key", where="closed_ns IS NULL", unique=True),
+        partial_index(
+            "uq_firing_open", "rule_id", "group_key", where="closed_ns IS NULL", unique=True
+        ),
         Index("ix_firing_opened", "workspace_id", "opened_ns"),
         Index("ix_firing_rule", "rule_id", "opened_ns"),
     )
@@ -72,7 +76,9 @@ class Firing(Table, table=True):
     evidence: str = string(default="[]")  # JSON list of Log ids
     opened_ns: int = big()
     closed_ns: int | None = big(default=None)
-    close_reason: str | None = string(default=None)  # recovered, no_data, rule_changed, rule_deleted
+    close_reason: str | None = string(
+        default=None
+    )  # recovered, no_data, rule_changed, rule_deleted
     closed_value: float | None = real(default=None)
     closed_sample: int | None = big(default=None)
 
@@ -108,9 +114,7 @@ class Channel(Table, table=True):
     """Where firings are told."""
 
     __tablename__ = "channel"
-    __table_args__: ClassVar[Any] = (
-        Index("uq_channel_name", "workspace_id", "name", unique=True),
-    )
+    __table_args__: ClassVar[Any] = (Index("uq_channel_name", "workspace_id", "name", unique=True),)
 
     id: str = string(primary_key=True)
     workspace_id: int
