@@ -15,6 +15,7 @@ from kibitz_collector.store.migrate import migrate
 from kibitz_collector.store.topics import Topics
 from kibitz_collector.store.writer import Writer
 from kibitz_collector.store.writes import quarantine
+from kibitz_collector.store.writes.evaluation import attach_registered
 from kibitz_collector.store.writes.files import register_file
 
 MAX_PENDING_BYTES = 64 * 2**20
@@ -106,9 +107,16 @@ class Store:
         return self._writer.ingest(workspace_id, records)
 
     def register_file(self, workspace_id: int, registration: FileRegistration) -> tuple[str, str]:
-        """Make sure a File and a Version with this content exist; returns their ids."""
+        """Make sure a File and a Version with this content exist; returns their ids.
+
+        An Evaluator's `on` attaches it to what arrives from now on.
+        Raises: Invalid, BadQuery: it is not an Evaluator that could be run or attached.
+        """
         with self.write() as session:
-            return register_file(session, workspace_id, registration)
+            ids = register_file(session, workspace_id, registration)
+            if registration.kind == "evaluator":
+                attach_registered(session, workspace_id, *ids, registration.content)
+        return ids
 
     def quarantine(self, workspace_id: int, rejected: Sequence[Rejected]) -> None:
         """Keep records that could not be taken."""

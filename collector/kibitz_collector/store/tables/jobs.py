@@ -68,12 +68,14 @@ class Job(Table, table=True):
         Index(
             "uq_job_work",
             "workspace_id",
-            "evaluator_version_id",
             "log_id",
+            "evaluator_version_id",
             "content_hash",
             unique=True,
         ),
-        partial_index("ix_job_waiting", "evaluator_version_id", "due_ns", where="state = 'waiting'"),
+        partial_index(
+            "ix_job_waiting", "evaluator_version_id", "due_ns", where="state = 'waiting'"
+        ),
         partial_index("ix_job_running", "lease_until_ns", where="state = 'running'"),
         partial_index("ix_job_done", "created_ns", where="state = 'done'"),
     )

@@ -78,7 +78,7 @@ def upgrade() -> None:
     op.create_index(
         "uq_job_work",
         "job",
-        ["workspace_id", "evaluator_version_id", "log_id", "content_hash"],
+        ["workspace_id", "log_id", "evaluator_version_id", "content_hash"],
         unique=True,
     )
     _partial("ix_job_waiting", ["evaluator_version_id", "due_ns"], "state = 'waiting'")
