@@ -99,7 +99,7 @@ class Copier:
             return _whole(self, int(int.__index__(value)))
         if isinstance(value, float):
             return _real(self, float.__float__(value))
-        if isinstance(value, _COLLECTIONS + (dict,)) or _fields_of(kind) is not None:
+        if isinstance(value, (*_COLLECTIONS, dict)) or _fields_of(kind) is not None:
             if depth <= 0:
                 self.lost += 1
                 return type_name(value)

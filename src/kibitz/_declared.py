@@ -12,7 +12,7 @@ from kibitz._runtime import Runtime
 
 
 class File(NamedTuple):
-    """The File a span is an execution of; `content` is what its Version is made of, as JSON text."""
+    """The File a span is an execution of; `content`: JSON text of what its Version is made of."""
 
     path: str
     type: str  # prompt, tool, flow, evaluator

@@ -1,4 +1,4 @@
-"""Reading an exception of the host into an exception event, without touching it or reading files."""
+"""Reading an exception of the host into an exception event, without reading source files."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def _stack_of(error: BaseException) -> str:
 
 
 def _frames(traceback: TracebackType | None) -> list[str]:
-    """File, line and function of each frame of the host's; source lines would have to be read from disk."""
+    """File, line and function of each frame of the host's; source lines would be disk reads."""
     lines = []
     while traceback is not None:
         code = traceback.tb_frame.f_code

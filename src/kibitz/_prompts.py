@@ -11,9 +11,9 @@ if TYPE_CHECKING:
 class PromptScope:
     """One running call of a prompt function; `claim` is how a provider call becomes its Log.
 
-    The prompt's own span is opened but kept back. The first provider call takes over its id, so that
-    `kibitz.current().id` inside the function already names that Log; if there is none, the kept span
-    is ended itself.
+    The prompt's own span is opened but kept back. The first provider call takes over its id, so
+    that `kibitz.current().id` inside the function already names that Log; if there is none, the
+    kept span is ended itself.
     """
 
     __slots__ = ("is_claimed", "own")
@@ -26,7 +26,7 @@ class PromptScope:
         """Make a provider's span the Log of this prompt."""
         own = self.own
         span.static = own.static
-        span.name_json = own.name_json
+        span.path = own.path
         span.inputs = own.inputs
         span.capture = own.capture
         if own.metadata:

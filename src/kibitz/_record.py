@@ -1,7 +1,7 @@
 """Pure encoding of spans and log records as OTLP/JSON bytes, ready for the spool.
 
-One record is one whole `scopeSpans` or `scopeLogs` element, put together from encoded pieces: what a
-decorated function always says is encoded once, at decoration.
+One record is one whole `scopeSpans` or `scopeLogs` element, put together from encoded pieces: what
+a decorated function always says is encoded once, at decoration.
 """
 
 from __future__ import annotations

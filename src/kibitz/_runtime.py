@@ -1,4 +1,4 @@
-"""The border between the way in (spans) and the way out (spool): all state of the process, in one place."""
+"""The border between the way in (spans) and the way out (spool): all state of the process."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Protocol
 from kibitz import _ids
 
 if TYPE_CHECKING:
+    from kibitz._spans import Span
     from kibitz.config import Settings
 
 SPAN, LOG_RECORD, START = 1, 2, 3  # kinds of payload `put` takes
@@ -22,6 +23,10 @@ class Redactor(Protocol):
         """Return the record without what must not leave; never raises."""
 
 
+def _no() -> bool:
+    return False
+
+
 def _never(_: object) -> bool:
     return False
 
@@ -31,18 +36,20 @@ class Runtime:
     """What `init()` made; the way in reads it at every call.
 
     `put(kind, payload)` takes one whole OTLP/JSON `scopeSpans` (kinds 1, 3) or `scopeLogs` (kind 2)
-    element. It makes no system call, never raises, and may be called from a finaliser or signal handler.
-    Whoever has made a record hands it to `emit`, never to `put`: that is the one choke point of redaction.
+    element. It makes no system call, never raises, and may be called from a finaliser or a signal
+    handler. Whoever has made a record hands it to `emit`, never to `put`: the one choke point of
+    redaction.
     """
 
     settings: Settings
     put: Callable[[int, bytes], None]
     redactor: Redactor | None = None
-    join_otel: bool = False  # fill OpenTelemetry's current-span slot even if the host uses it
+    is_visible: Callable[[], bool] = _no  # do our spans fill OpenTelemetry's current-span slot?
     is_private: Callable[[object], bool] = _never  # is this OTel span one of our private provider?
     new_trace_id: Callable[[], int] = _ids.new_trace_id
     new_span_id: Callable[[], int] = _ids.new_span_id
     now_ns: Callable[[], int] = time.time_ns
+    after_span: Callable[[Span], None] | None = None  # quick and harmless: on the caller's thread
 
     def emit(self, kind: int, payload: bytes, is_strict: bool = False) -> None:
         """Redact one record and keep it."""

@@ -1,7 +1,8 @@
 """What is current: our own key in the OpenTelemetry context, and how it is entered and left.
 
-No token is ever kept: a scope is left by putting back what was there, and only if the scope is still
-the current one. So leaving from another task, thread or context does nothing instead of failing.
+No token is ever kept: a scope is left by putting back what was there, and only if the scope is
+still the current one. So leaving from another task, thread or context does nothing instead of
+failing.
 """
 
 from __future__ import annotations
@@ -42,7 +43,7 @@ NOTHING_CARRIED = Carried()
 
 
 class Scope:
-    """One level of nesting; immutable. `trace_id` 0: no trace yet; `span_id` 0: a root comes next."""
+    """One level of nesting; immutable. `trace_id` 0: no trace yet; `span_id` 0: a root is next."""
 
     __slots__ = (
         "ambient_id",

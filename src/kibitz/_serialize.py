@@ -1,8 +1,8 @@
 """Pure: any value of the host -> bounded JSON text, without running the host's code.
 
-Never `repr`, `str` or iteration of what is not on a list of known types: a Django QuerySet would run
-SQL. A value already made of plain JSON types goes to orjson whole; anything else is copied, piece by
-piece, within a budget, by `_copying.Copier`.
+Never `repr`, `str` or iteration of what is not on a list of known types: a Django QuerySet would
+run SQL. A value already made of plain JSON types goes to orjson whole; anything else is copied,
+piece by piece, within a budget, by `_copying.Copier`.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ def snapshot(value: Any, max_bytes: int = MAX_TEXT_BYTES) -> Snapshot:
 
 
 def _weigh(value: Any, depth: int) -> int:
-    """Roughly the bytes of a value of plain JSON types; negative if it is not plain, or too much."""
+    """Roughly the bytes of a value of plain JSON types; negative if it is not plain or too big."""
     kind = type(value)
     if kind is str:
         return len(value)

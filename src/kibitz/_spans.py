@@ -5,7 +5,7 @@ Decorators and integrations open spans here; the parent is found from our own ke
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any, Final
 
 from opentelemetry import trace
@@ -55,7 +55,6 @@ class Span(trace.Span):
     """One running call. Not thread-safe but for `end`, which counts once."""
 
     __slots__ = (
-        "_span_context",
         "ambient_id",
         "attributes",
         "capture",
@@ -70,9 +69,9 @@ class Span(trace.Span):
         "kind",
         "metadata",
         "name_json",
-        "on_end",
         "output",
         "parent_id",
+        "path",
         "runtime",
         "scope",
         "span_id",
@@ -105,14 +104,14 @@ class Span(trace.Span):
     failure: Failure | None
     truncated: dict[str, int] | None
     heir: Span | None  # the provider's span that took this prompt's place
-    on_end: Callable[[Span], None] | None
+    path: str | None  # of the File
     is_dropped: bool
     is_ended: bool
 
     # --- for decorators and integrations
 
     def set(self, name: str, value: Any) -> None:
-        """Set an attribute: text, number, flag or a list of them; None is left out, all else as JSON."""
+        """Set an attribute: text, number, flag or list of these; None is left out, else JSON."""
         with guarded("setting an attribute"):
             if value is None or self.is_ended or self.is_dropped:
                 return
@@ -204,8 +203,8 @@ class Span(trace.Span):
                 end_ns = start_ns
             payload = self._encode(end_ns, self._all_attributes())
             runtime.emit(SPAN, payload, self.capture == "redacted")
-            if self.on_end is not None:
-                self.on_end(self)
+            if runtime.after_span is not None:
+                runtime.after_span(self)
         except Exception as error:
             swallow("writing a span", error)
 
@@ -278,13 +277,9 @@ class Span(trace.Span):
 
     def get_span_context(self) -> SpanContext:
         """Return the ids as OpenTelemetry's object."""
-        try:
-            return self._span_context
-        except AttributeError:
-            flags = _UNSAMPLED if self.is_dropped else _SAMPLED
-            state = TraceState([("kibitz", f"{self.span_id:016x}")])
-            self._span_context = SpanContext(self.trace_id, self.span_id, False, flags, state)
-            return self._span_context
+        flags = _UNSAMPLED if self.is_dropped else _SAMPLED
+        state = TraceState([("kibitz", f"{self.span_id:016x}")])
+        return SpanContext(self.trace_id, self.span_id, False, flags, state)
 
     def set_attribute(self, key: str, value: Any) -> None:
         """As `set`."""
@@ -357,7 +352,7 @@ def begin(
     capture: str,
     kind: int = _record.KIND_INTERNAL,
 ) -> Span:
-    """Open a span under whatever is current in `context`; the caller enters its scope and ends it."""
+    """Open a span under what is current in `context`; the caller enters its scope and ends it."""
     span = Span()
     otel_span: Any = context.get(OTEL_SPAN_KEY)
     span.runtime = runtime
@@ -370,7 +365,7 @@ def begin(
         span.parent_id = scope.span_id
         span.is_dropped = scope.is_dropped
         if otel_span is not scope.otel_span and runtime.is_private(otel_span):
-            found: SpanContext = otel_span.get_span_context()
+            found: SpanContext = otel_span.real_context
             trace_id, span.parent_id = found.trace_id, found.span_id
     else:
         span.carried = NOTHING_CARRIED
@@ -387,13 +382,13 @@ def begin(
     span.capture = capture
     span.kind = kind
     span.inputs = span.output = span.attributes = span.metadata = span.tags = span.events = None
-    span.failure = span.truncated = span.heir = span.on_end = None
+    span.failure = span.truncated = span.heir = span.path = None
     span.scope = Scope(
         span.trace_id,
         span.span_id,
         span=span,
         carried=span.carried,
-        otel_span=span if runtime.join_otel else otel_span,
+        otel_span=otel_span,
         is_dropped=span.is_dropped,
     )
     span.start_ns = runtime.now_ns()
@@ -403,14 +398,13 @@ def begin(
 def _begin_trace(span: Span, runtime: Runtime, otel_span: Any) -> None:
     """Begin a trace: under the host's own trace id if it has one, and in the sample or not."""
     trace_id = 0
-    if otel_span is not None:
-        found: SpanContext = otel_span.get_span_context()
+    if runtime.is_private(otel_span):
+        found: SpanContext = otel_span.real_context
+        trace_id, span.parent_id = found.trace_id, found.span_id
+    elif otel_span is not None:
+        found = otel_span.get_span_context()
         if found.is_valid:
-            trace_id = found.trace_id
-            if runtime.is_private(otel_span):
-                span.parent_id = found.span_id
-            else:
-                span.ambient_id = found.span_id
+            trace_id, span.ambient_id = found.trace_id, found.span_id
     span.trace_id = trace_id or runtime.new_trace_id()
     if not span.parent_id:
         span.is_dropped = not is_kept(span.trace_id, runtime.settings.sample_rate)
@@ -448,6 +442,8 @@ def open_span(
         static = encode_file(file) if file is not None else b""
         otel_kind = _record.KIND_CLIENT if kind == MODEL else _record.KIND_INTERNAL
         span = begin(runtime, context, scope, json_text(name), static, capture, otel_kind)
+        if file is not None:
+            span.path = file.path
         if prompt is not None:
             prompt.claim(span)
         for key, value in (attributes or {}).items():
@@ -456,6 +452,12 @@ def open_span(
             span.put_start()
         return span
     return None
+
+
+def enter_span(span: Span, context: Context) -> None:
+    """Make a span's scope current on top of `context`; leave it by `leave(span.scope, context)`."""
+    is_visible = span.scope.span is span and span.runtime.is_visible()
+    enter(span.scope, context, span if is_visible else None)
 
 
 class use_span:
@@ -470,7 +472,7 @@ class use_span:
         span = self._span
         if span is not None:
             self._context = get_current()
-            enter(span.scope, self._context, span if span.runtime.join_otel else None)
+            enter_span(span, self._context)
         return span
 
     def __exit__(self, *_: object) -> None:
