@@ -10,7 +10,7 @@ _BY_POSITION = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_
 
 
 class Arguments:
-    """Names the arguments of one function's calls; the instance or class of a method is left out."""
+    """Names the arguments of one function's calls, without the instance or class of a method."""
 
     __slots__ = ("_defaults", "_names", "_rest", "_skipped")
 

@@ -182,7 +182,7 @@ def _wrap_coroutine(function: Callable[..., Any], declaration: Declaration) -> C
 
 
 def _wrap_generator(function: Callable[..., Any], declaration: Declaration) -> Callable[..., Any]:
-    """Open at the call, where the parent is current, not at the first step, which may be elsewhere."""
+    """Open at the call, where the parent is current; the first step may be elsewhere."""
     open_call, get_runtime = declaration.open, _runtime.get
 
     def call(*args: Any, **kwargs: Any) -> Any:

@@ -1,4 +1,4 @@
-"""The decorators: `flow`, `prompt`, `tool`, `evaluator`, bare or with arguments, on any function."""
+"""The decorators `flow`, `prompt`, `tool`, `evaluator`: bare or with arguments, on any function."""
 
 from __future__ import annotations
 
@@ -109,9 +109,9 @@ def prompt(
     model: str | None = None,
     **parameters: Any,
 ) -> Any:
-    """Make the model calls inside the function Logs of a Prompt; if there are none, the call itself is.
+    """Make the model calls inside the function Logs of a Prompt; without any, the call itself is.
 
-    Template, model and parameters (temperature, tools, …) make its Version; they are not sent anywhere.
+    Template, model and parameters (temperature, tools, …) make its Version; no model gets them.
     """
 
     def decorate(function: Callable[..., Any]) -> Any:

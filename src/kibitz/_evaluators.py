@@ -1,4 +1,4 @@
-"""`@kibitz.evaluator`: what is registered with the collector, and evaluators that run in the app."""
+"""`@kibitz.evaluator`: registering with the collector, and running in the app."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Generators: the span is current during each step only, and ends once, whatever ends the generator.
+"""Generators: the span is current during each step only, and ends once, whatever ends them.
 
 Nothing is kept in the context across a `yield`: the consumer between two steps, in whatever task or
 thread, never sees our span, and closing from another context has nothing to undo.
@@ -22,7 +22,7 @@ _MOST_ITEMS = 10_000
 
 
 class Ending:
-    """Collects what was read and ends the span once: at the latest when the generator is collected."""
+    """Collects what was read and ends the span once, at the latest when it is itself collected."""
 
     __slots__ = ("_is_text", "_left_out", "_parts", "_room", "span")
 

@@ -1,4 +1,4 @@
-"""`kibitz.judge`: a verdict about a Log from people or code of the app, sent as an OTLP log record."""
+"""`kibitz.judge`: a verdict on a Log by people or code of the app, sent as an OTLP log record."""
 
 from __future__ import annotations
 

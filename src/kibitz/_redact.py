@@ -130,7 +130,7 @@ def scrub_secrets(payload: bytes) -> bytes:
 
 
 def _with_neighbours(hits: dict[int, list[int]]) -> list[int]:
-    """The patterns to try: a hit hides others that begin inside it, so those sharing letters too."""
+    """The patterns to try: a hit hides others that begin inside it, so these are tried too."""
     found = {letters for n in hits for letters in SECRETS[n].anchors}
     return [
         n

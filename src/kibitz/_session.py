@@ -140,8 +140,8 @@ def _async_steps(again: Callable[[], _Entered], function: Callable[..., Any]) ->
 class session(_Entered):
     """Everything inside belongs to a session, a user, and has metadata.
 
-    `with kibitz.session("chat-42", user="u1", metadata={"plan": "pro"}): ...`, also `async with`, also
-    as a decorator. What is left out is kept from the session around it; metadata adds up.
+    `with kibitz.session("chat-42", user="u1", metadata={"plan": "pro"}): ...`, also `async with`,
+    also as a decorator. What is left out is kept from the session around it; metadata adds up.
     """
 
     def __init__(

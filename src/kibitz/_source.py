@@ -1,4 +1,4 @@
-"""The source of an evaluator, made to stand alone: it runs in the collector, not where it was written."""
+"""The source of an evaluator, made to stand alone: it runs in the collector, not in the app."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """Threads of the host keep the parent: patches of thread starts and executors, and `propagate`.
 
-Only our own key is carried, never the host's OpenTelemetry context; with nothing of ours current the
-patches pass straight through. asyncio tasks, `to_thread` and anyio carry it by themselves.
+Only our own key is carried, never the host's OpenTelemetry context; with nothing of ours current
+the patches pass straight through. asyncio tasks, `to_thread` and anyio carry it by themselves.
 """
 
 from __future__ import annotations
@@ -13,7 +13,9 @@ from typing import Any, Generic, ParamSpec, TypeVar
 
 from opentelemetry.context import get_current
 
+from kibitz import _runtime
 from kibitz._guard import guarded
+from kibitz._runtime import Runtime
 from kibitz._scope import Scope, current_scope, enter, leave
 from kibitz._session import extract, inject
 
@@ -137,3 +139,13 @@ def unpatch_threads() -> None:
         concurrent.futures.ThreadPoolExecutor.submit = _original_submit  # type: ignore[method-assign]
     if threading.Thread.start is _start:
         threading.Thread.start = _original_start  # type: ignore[method-assign]
+
+
+def _on_install(runtime: Runtime) -> None:
+    if runtime.settings.patch_threads:
+        patch_threads()
+    else:
+        unpatch_threads()
+
+
+_runtime.on_install(_on_install)

@@ -1,4 +1,4 @@
-"""Settings of the SDK: one frozen object per process, from `init()`'s keywords and KIBITZ_* variables.
+"""Settings of the SDK: one frozen object per process, from `init()` and KIBITZ_* variables.
 
 A stdlib dataclass, because importing pydantic would take longer than all of `init()`.
 """
@@ -199,6 +199,9 @@ class Settings:
         "how long the exit waits for sending; 0 leaves it to the next process",
     )
     enabled: bool = _setting(True, _flag, "", "False: record nothing at all")
+    patch_threads: bool = _setting(
+        True, _flag, "", "whether threads and executors of the app keep the parent of their starter"
+    )
 
     spool_max_bytes: int = _setting(
         512 * 2**20, _count(2**20, 2**50), "bytes", "disk the spool of one collector may take"
@@ -218,7 +221,7 @@ class Settings:
 
 
 def load(environ: Mapping[str, str] | None = None, **arguments: Any) -> Settings:
-    """Settings from arguments, else KIBITZ_* variables, else defaults. An argument None counts as not given.
+    """Settings from arguments (None: not given), else KIBITZ_* variables, else defaults.
 
     Raises: ConfigError: a name is unknown or a value is not allowed.
     """
@@ -247,7 +250,7 @@ def _value(item: Field[Any], argument: Any, environ: Mapping[str, str]) -> Any:
 
 
 def describe() -> list[tuple[str, str, str, str, str]]:
-    """Name, variable, default, unit and description of every setting, for help and documentation."""
+    """Name, variable, default, unit and description of every setting, for help and docs."""
     return [
         (
             item.name,

@@ -155,7 +155,7 @@ def _value(value: dict[str, Any]) -> Any:
 
 
 def __getattr__(name: str) -> Any:
-    """Make the pytest fixture `spans` when pytest asks for it, so that pytest is not imported here."""
+    """Make the pytest fixture `spans` when pytest asks for it: pytest is not imported before."""
     if name != "spans":
         raise AttributeError(name)
     import pytest
