@@ -1,0 +1,28 @@
+"""Virtual environments for programs that must not see ours; made once per machine, then reused."""
+
+import hashlib
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+_ROOT = Path(tempfile.gettempdir()) / "kibitz-test-environments"
+
+
+def python_with(*requirements: str) -> Path:
+    """Return a Python that has these packages."""
+    key = hashlib.sha256("\n".join([sys.version, *requirements]).encode()).hexdigest()[:16]
+    place = _ROOT / key
+    if not place.exists():
+        _ROOT.mkdir(exist_ok=True)
+        made = Path(tempfile.mkdtemp(dir=_ROOT))
+        subprocess.run([sys.executable, "-m", "venv", made], check=True)
+        install = [made / "bin" / "python", "-m", "pip", "install", "--quiet", *requirements]
+        subprocess.run(install, check=True, timeout=600, capture_output=True)
+        try:
+            # Only its scripts know where it was made, and of those we use none but `python`.
+            made.rename(place)
+        except OSError:
+            shutil.rmtree(made)  # another test process was faster
+    return place / "bin" / "python"
