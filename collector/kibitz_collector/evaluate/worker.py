@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from typing import Any
 
 from kibitz_collector.config import Settings
-from kibitz_collector.errors import NotFound
 from kibitz_collector.evaluate.evaluators import EVALUATORS
 from kibitz_collector.evaluate.judgments import judgment_record
 from kibitz_collector.evaluate.logs import evaluator_log, evaluator_tree, record_of
@@ -21,6 +20,7 @@ from kibitz_collector.store.writes.claims import Claim, ClaimedJob, Lane, Outcom
 log = logging.getLogger("kibitz.collector")
 Clock = Callable[[], int]
 BATCH = 100
+MAX_BATCH_LOGS = 5_000
 KEEP_DONE_NS = 7 * 86_400 * 1_000_000_000
 _PRUNE_EVERY_NS = 600 * 1_000_000_000
 
@@ -84,10 +84,10 @@ class EvaluationWorker:
             evaluator = queries.get_evaluator(
                 session, claim.workspace_id, claim.evaluator_id, claim.version_id
             )
-            tasks = _load(session, claim)
+            tasks, gone = _load(session, claim)
         judge = EVALUATORS.get(evaluator.spec.evaluator_type)
         if judge is None or not evaluator.spec.is_run_here:
-            tasks = []
+            tasks, gone = [], [job.id for job in claim.jobs]
         logs = [task.log for task in tasks]
         verdicts = judge(evaluator.spec, logs, self._sandbox) if judge and logs else []
         now_ns = self._clock()
@@ -97,8 +97,6 @@ class EvaluationWorker:
         ]
         if records:
             self._store.ingest(claim.workspace_id, records)
-        loaded = {task.job.id for task in tasks}
-        gone = [job.id for job in claim.jobs if job.id not in loaded]
         done = [task.job.id for task, _ in zip(tasks, verdicts, strict=False)] + gone
         with self._store.write() as session:
             suspended = claims.finish(session, claim, done, _outcome(verdicts))
@@ -129,7 +127,9 @@ class IdleTraceWorker:
             roots = [
                 (trace.workspace_id, record_of(detail))
                 for trace in idle
-                if (detail := _find(session, trace.workspace_id, trace.root_id)) is not None
+                for detail in log_queries.get_logs(
+                    session, trace.workspace_id, [trace.root_id]
+                ).values()
             ]
         if not idle:
             return False
@@ -143,28 +143,31 @@ class IdleTraceWorker:
         return True
 
 
-def _load(session: Session, claim: Claim) -> list[_Task]:
-    """Read what the evaluators will see; a Log that is gone has no task."""
-    tasks = []
+def _load(session: Session, claim: Claim) -> tuple[list[_Task], list[int]]:
+    """Read what the evaluator will see; returns tasks, and the jobs whose Log is gone.
+
+    Jobs that are in neither must wait for the next batch: their traces would not fit into this one.
+    """
+    details = log_queries.get_logs(session, claim.workspace_id, [job.log_id for job in claim.jobs])
+    tasks: list[_Task] = []
+    gone: list[int] = []
+    size = 0
     for job in claim.jobs:
-        detail = _find(session, claim.workspace_id, job.log_id)
+        detail = details.get(job.log_id)
         if detail is None:
+            gone.append(job.id)
             continue
+        if size > MAX_BATCH_LOGS:
+            break
         seen: dict[str, Any] | None = None
         if job.scope == "trace" and detail.summary.trace_id is not None:
             trace = log_queries.get_trace_details(
                 session, claim.workspace_id, detail.summary.trace_id
             )
             seen = evaluator_tree(job.log_id, trace)
+            size += len(trace)
         tasks.append(_Task(job, seen or evaluator_log(detail)))
-    return tasks
-
-
-def _find(session: Session, workspace_id: int, log_id: str) -> Any:
-    try:
-        return log_queries.get_log(session, workspace_id, log_id)
-    except NotFound:
-        return None
+    return tasks, gone
 
 
 def _outcome(verdicts: Sequence[Verdict]) -> Outcome:

@@ -1,6 +1,7 @@
 """Reads Logs: listings, one Log, a trace, and what came after a `seq`."""
 
 import time
+from collections.abc import Sequence
 from typing import Any
 
 from sqlalchemy import Select, and_, func, or_, select, tuple_
@@ -113,6 +114,15 @@ def get_log(session: Session, workspace_id: int, log_id: str) -> LogDetail:
     judgments = judgments_of(session, workspace_id, [log_id], whole=True)
     details[0].summary.judgments = judgments.get(log_id, [])
     return details[0]
+
+
+def get_logs(session: Session, workspace_id: int, log_ids: Sequence[str]) -> dict[str, LogDetail]:
+    """Return up to some hundred Logs, whole, by id; those that are not there are left out."""
+    statement = select_summaries(with_document=True).where(
+        LOG.c.workspace_id == workspace_id, LOG.c.id.in_(log_ids)
+    )
+    details = _details(session, workspace_id, statement)
+    return {detail.summary.id: detail for detail in details}
 
 
 def get_trace(session: Session, workspace_id: int, trace_id: str) -> list[LogSummary]:
