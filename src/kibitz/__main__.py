@@ -1,4 +1,4 @@
-"""The `kibitz` command: finds its subcommands by entry point, so that the SDK knows no collector."""
+"""The `kibitz` command: finds its subcommands by entry point, as the SDK knows no collector."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Records on their way in one direction: joined into request bodies, split where the collector objects."""
+"""Records on their way: joined into request bodies, split where the collector objects."""
 
 from __future__ import annotations
 
@@ -43,9 +43,9 @@ class Slice:
 class Part:
     """What is left of a batch for one path; the last slice is next.
 
-    The first half of a refused slice is sent first. If that goes through, the refused record is in the
-    rest, which is then split without being sent whole; if not, the rest is put to the other unknown ones.
-    So one bad record among 500 costs eleven requests.
+    The first half of a refused slice is sent first. If that goes through, the refused record is in
+    the rest, which is then split without being sent whole; if not, the rest is put to the other
+    unknown ones. So one bad record among 500 costs eleven requests.
     """
 
     path: str

@@ -1,4 +1,4 @@
-"""Where the spool lies: choosing and guarding its directory, and taking over what dead processes left."""
+"""Where the spool lies: its folder and who may use it, and what dead processes left there."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ try:
 except ImportError:  # Windows: no locks, so nothing is mapped there
     fcntl = None  # type: ignore[assignment]
 
-# Full or failing disks must not become a signal in the host, so only file systems that keep the promise
-# of `posix_fallocate` are mapped. zfs does not: it copies on write.
+# Full or failing disks must not become a signal in the host, so only file systems that keep the
+# promise of `posix_fallocate` are mapped. zfs does not: it copies on write.
 MAPPABLE = frozenset(
     [
         "ext2",
@@ -37,8 +37,8 @@ MAPPABLE = frozenset(
     ]
 )
 
-# Process ids (ours, not the system's) whose spool is open in this very process: a POSIX lock does not
-# keep a process from its own files.
+# Process ids (ours, not the system's) whose spool is open in this very process: a POSIX lock does
+# not keep a process from its own files.
 ALIVE: set[str] = set()
 
 
@@ -100,7 +100,7 @@ def prepare(directory: Path) -> str:
 
 
 def file_system(path: Path) -> str:
-    """Name of the file system under a path; "" on systems without /proc, "unknown" if it is not listed."""
+    """Name the file system of a path: "" on systems without /proc, else perhaps "unknown"."""
     mount = mount_of(path)
     return mount[1] if mount else ("unknown" if sys.platform == "linux" else "")
 
@@ -123,7 +123,7 @@ def mount_of(path: Path) -> tuple[str, str] | None:
 
 
 def install_id(base: Path) -> str:
-    """The id of this installation, made once per base folder; a passing one if it cannot be kept."""
+    """The id of this installation, made once per base folder; a new one if it cannot be kept."""
     path = base / "install"
     fresh = os.urandom(8).hex()
     try:
@@ -168,7 +168,7 @@ def _started(pid: int) -> str:
 
 
 def is_alive(header: Header) -> bool:
-    """Whether the writer of a segment certainly still runs; the lock decides what this leaves open."""
+    """Whether a segment's writer certainly still runs; the lock decides what this leaves open."""
     here, there = describe_process(), header.identity
     if any(here[name] != there.get(name) for name in ("boot", "pid_namespace")):
         return False
@@ -215,7 +215,7 @@ def usage_bytes(directory: Path) -> int:
 
 
 def set_aside(directory: Path, room: str, name: str, content: bytes, *, keep: int = 1000) -> None:
-    """Keep something for a human to look at in `rejected/` or `quarantine/`, at most `keep` files of each."""
+    """Keep something for a human to look at, in `rejected/`; at most `keep` files."""
     folder = directory / room
     with contextlib.suppress(OSError):
         folder.mkdir(mode=0o700, exist_ok=True)
@@ -233,7 +233,7 @@ def _make_room(folder: Path, keep: int) -> None:
 
 
 class Orphan:
-    """A dead process's segment, held under an exclusive lock until it is delivered or given back."""
+    """A dead process's segment, under an exclusive lock until it is delivered or given back."""
 
     def __init__(self, path: Path, fd: int, data: bytes) -> None:
         """Raises: NewerFormat: it is to be left alone. ValueError: neither header holds."""
@@ -273,7 +273,7 @@ class Orphan:
             os.pwrite(self._fd, *note(offset))
 
     def finish(self) -> None:
-        """All is delivered: remove the file, or keep it in `quarantine/` if parts of it were unreadable."""
+        """Remove the file, as all is delivered; with unreadable parts, keep it in `quarantine/`."""
         if self._is_damaged or self._scan.damaged:
             quarantine(self.path)
         else:
@@ -320,7 +320,7 @@ def _segments(directory: Path) -> list[Path]:
 
 
 def adopt_file(path: Path) -> Orphan | None:
-    """Take over one segment; None if its owner lives, another has it, or it is unreadable (then quarantined)."""
+    """Take over one segment; None if its owner lives, another has it, or no header holds."""
     try:
         fd = os.open(path, os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW)
     except OSError:

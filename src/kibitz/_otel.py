@@ -1,9 +1,9 @@
-"""The private OpenTelemetry provider for instrumentors that are not ours, and the rules of being a guest.
+"""The private OpenTelemetry provider for instrumentors not ours, and how to be a guest.
 
-What such an instrumentor opens is put by it into OpenTelemetry's current-span slot, where the host's
-own sampler and propagators would find it. So it gets a `GuestSpan`: it records into our spool, but
-where the host has an SDK of its own, its context *is* the host's current one. The host's next span
-gets the parent, and its next request the `traceparent`, that they would have without us.
+What such an instrumentor opens is put by it into OpenTelemetry's current-span slot, where the
+host's own sampler and propagators would find it. So it gets a `GuestSpan`: it records into our
+spool, but where the host has an SDK of its own, its context *is* the host's current one. The host's
+next span gets the parent, and its next request the `traceparent`, that they would have without us.
 """
 
 from __future__ import annotations
@@ -302,7 +302,7 @@ _making = threading.Lock()
 
 
 def tracer_provider() -> trace.TracerProvider:
-    """Return the private provider: `SomeInstrumentor().instrument(tracer_provider=kibitz.tracer_provider())`.
+    """Return the private provider, for `SomeInstrumentor().instrument(tracer_provider=…)`.
 
     It may be asked for before `init()`; what ends while kibitz is off is not recorded.
     """

@@ -34,11 +34,12 @@ _RECORD_MAGIC = 0xFD4BFE4B
 _MAGIC_BYTES = struct.pack("<I", _RECORD_MAGIC)
 _RECORD = struct.Struct("<IIIIQ")  # magic, length, CRC-32, kind, sequence
 _RECORD_BYTES = _RECORD.size
-# zlib lets go of the GIL above 5 KB; with busy host threads it would take milliseconds to get it back.
+# zlib lets go of the GIL above 5 KB; with busy host threads it would take milliseconds to get it
+# back.
 _CRC_PIECE = 4096
 
-# Maps that were inherited by fork or whose descriptor the host has closed: unmapping them could close a
-# descriptor that is somebody else's by now, so they are kept until the process ends.
+# Maps that were inherited by fork or whose descriptor the host has closed: unmapping them could
+# close a descriptor that is somebody else's by now, so they are kept until the process ends.
 _ABANDONED: list[object] = []
 
 
@@ -101,7 +102,7 @@ def _aligned(offset: int) -> int:
 
 
 class Segment:
-    """A segment this process writes: `append` on any thread under the spool's lock, `read` on the sender's."""
+    """A segment this process writes: `append` under the spool's lock, the rest by the sender."""
 
     __slots__ = (
         "_fd",
@@ -131,7 +132,7 @@ class Segment:
         self._map[: _PREFIX.size] = prefix
 
     def append(self, kind: int, sequence: int, payload: bytes) -> bool:
-        """Copy one record in; False if it does not fit. No system call, nothing that lets go of the GIL."""
+        """Copy one record in, without any system call; False if it does not fit."""
         start = self.written
         body = start + _RECORD_BYTES
         length = len(payload)
@@ -324,6 +325,6 @@ def _record_at(data: bytes, position: int) -> Record | None:
     if magic != _RECORD_MAGIC or body + length > len(data):
         return None
     payload = data[body : body + length]
-    if kind > 7 or sequence >> 61 or checksum(kind, sequence, payload) != crc:
+    if not 0 < kind < 8 or sequence >> 61 or checksum(kind, sequence, payload) != crc:
         return None
     return Record(sequence, kind, payload, position, _aligned(body + length))

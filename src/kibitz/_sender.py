@@ -135,7 +135,7 @@ class Sender:
     # --- any thread
 
     def start(self) -> None:
-        """Start the thread once. Not by `threading`, whose start takes locks a signal handler may meet."""
+        """Start the thread; not by `threading`: a signal may interrupt who holds its locks."""
         if self.is_running or self._is_stopping:
             return
         self.is_running = True
@@ -163,7 +163,8 @@ class Sender:
     def close(self, deadline: float) -> None:
         """Send what there is, starts of open spans included, and stop.
 
-        Returns early if the collector does not answer: the spool keeps everything for the next process.
+        Returns early if the collector does not answer: the spool keeps everything for the next
+        process.
         """
         self._is_closing, self._has_looked, self._adopt_at = True, False, 0.0
         self._pace.hurry(deadline)
@@ -374,7 +375,8 @@ class Sender:
 
     def _wait_for_recovery(self, batch: Batch, part: Part, reply: Reply) -> bool:
         self._pace.fail(reply.retry_after_s)
-        # Perhaps it is this batch that makes the collector fail: then its neighbours must not wait for it.
+        # Perhaps it is this batch that makes the collector fail: then its neighbours must not wait
+        # for it.
         if reply.status == 500 and self._pace.failures % _STUBBORN_TRIES == 0:
             if len(part.slices[-1].records) > 1:
                 part.refuse()
@@ -484,7 +486,7 @@ class Sender:
 
 
 def _accounting(batch: Batch, records: list[Record]) -> dict[str, str]:
-    """Headers by which the collector can tell what it has not seen; any other backend ignores them."""
+    """Headers by which the collector can tell what it has not seen; other backends ignore them."""
     numbers = [record.sequence for record in records if record.sequence]
     if not numbers:
         return {"Kibitz-Process": batch.process}

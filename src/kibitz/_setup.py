@@ -1,4 +1,4 @@
-"""Switching kibitz on and off in a process: `init`, `flush`, `shutdown`, and what happens at fork and exit."""
+"""Switching kibitz on and off: `init`, `flush`, `shutdown`, and what happens at fork and exit."""
 
 from __future__ import annotations
 
@@ -21,13 +21,14 @@ from kibitz.config import Capture, Durability, Settings, load
 
 _AGENT = f"kibitz/{VERSION} Python/{sys.version_info.major}.{sys.version_info.minor}"
 
-# What a forked child inherits is kept, so that freeing it closes no descriptor that is someone else's.
+# What a forked child inherits is kept, so that freeing it closes no descriptor that is someone
+# else's.
 _INHERITED: list[object] = []
 
 
 @dataclass(frozen=True, slots=True)
 class FlushResult:
-    """What became of the records this process has handed in so far; together they are all of them."""
+    """What became of the records this process has handed in; together they are all of them."""
 
     sent: int  # the collector has them
     spooled: int  # waiting
@@ -117,8 +118,9 @@ def init(
 ) -> None:
     """Switch kibitz on; before this, decorated calls run unrecorded.
 
-    Everything left out comes from its KIBITZ_* variable, else from its default (`kibitz doctor` lists all).
-    The collector need not be there: records wait on disk. Called again, the new settings replace the old.
+    Everything left out comes from its KIBITZ_* variable, else from its default (`kibitz doctor`
+    lists all). The collector need not be there: records wait on disk. Called again, the new
+    settings replace the old.
 
     Raises: ConfigError: an argument or variable is wrong.
     """
@@ -208,7 +210,7 @@ def flush(timeout_s: float = 5.0) -> FlushResult:
 
 
 def shutdown(timeout_s: float | None = None) -> None:
-    """Switch kibitz off: send what can be sent in time; the rest waits on disk for the next process."""
+    """Switch kibitz off: send what can be sent in time; the next process sends the rest."""
     global _outlet
     outlet, _outlet = _outlet, None
     _runtime.install(None)

@@ -1,4 +1,4 @@
-"""`init(collector="sqlite:///FILE")`: a collector of the app's own. Not there yet; says what to do instead."""
+"""`init(collector="sqlite:///FILE")`: not there yet; says what to do instead."""
 
 from __future__ import annotations
 

@@ -27,7 +27,7 @@ def shrink(payload: bytes, limit: int = LONGEST_RECORD_BYTES) -> bytes | None:
 
 
 def headers_only(payload: bytes) -> bytes | None:
-    """Keep ids, names, times, models and tokens, and take out the contents; None if it is not readable."""
+    """Keep ids, names, times, models, tokens; take out the contents. None if it is unreadable."""
     return _cut(payload, _remove)
 
 

@@ -1,4 +1,4 @@
-"""The spool of one process: takes records on any thread, keeps them on disk, hands them to the sender."""
+"""The spool of one process: takes records on any thread, keeps them for the sender."""
 
 from __future__ import annotations
 
@@ -92,9 +92,9 @@ class Ring:
 class Spool:
     """Everything between `put` on a caller's thread and the sender.
 
-    Nothing here waits for a lock its own thread may hold: a span can end inside a garbage collection
-    or a signal handler that interrupts `put` itself. A record goes into a deque first, and whoever
-    finds the lock free writes the deque out.
+    Nothing here waits for a lock its own thread may hold: a span can end inside a garbage
+    collection or a signal handler that interrupts `put` itself. A record goes into a deque first,
+    and whoever finds the lock free writes the deque out.
     """
 
     def __init__(
@@ -146,7 +146,8 @@ class Spool:
         pending.append((kind, payload))
         lock = self._lock
         while pending and not lock.locked():
-            # Another thread may be quicker: then this waits for it to write. It cannot be this thread.
+            # Another thread may be quicker: then this waits for it to write. It cannot be this
+            # thread.
             with lock:
                 self._write_pending()
 
@@ -189,7 +190,7 @@ class Spool:
         return headers_only(payload)
 
     def _write_on(self, kind: int, sequence: int, payload: bytes) -> bool:
-        """Continue in the next segment, else in memory; False at the cap, where not even headers fit."""
+        """Continue in the next segment, else in memory; False at the cap: not even headers fit."""
         segment, self._next = self._next, None
         if segment is None and not self.trouble:
             segment = self._open()
@@ -262,7 +263,7 @@ class Spool:
     # --- the sender's thread
 
     def prepare(self) -> None:
-        """Write what is pending, make the next segment ready, look whether the disk is back or the cap near."""
+        """Write what is pending, make the next segment ready, look after disk and cap."""
         self.write_pending()
         now = time.monotonic()
         if self.trouble:
@@ -356,7 +357,7 @@ class Spool:
     # --- the end
 
     def finish(self) -> None:
-        """Leave the files as they should be found: delivered ones gone, the others free for adoption."""
+        """Leave the files as they should be found: delivered ones gone, others free to adopt."""
         if not self._lock.acquire(True, 0.2):
             return
         try:

@@ -3,6 +3,8 @@
 A stdlib dataclass, because importing pydantic would take longer than all of `init()`.
 """
 
+# ruff: noqa: RUF009 -- `_setting` is `dataclasses.field` with a check and a description
+
 from __future__ import annotations
 
 import math

@@ -1,4 +1,4 @@
-"""The private provider records foreign instrumentors, and the host's own OpenTelemetry stays as it was."""
+"""Foreign instrumentors are recorded, and the host's own OpenTelemetry stays as it was."""
 
 import json
 from collections.abc import Callable, Iterator

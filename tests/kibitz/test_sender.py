@@ -310,9 +310,9 @@ def test_an_unsupported_encoding_falls_back_to_a_simpler_one(
     collector.behave = no_zstd
     put_spans(outlet, range(1, 4))
     assert outlet.flush(20).sent == 3
-    encodings = [request.headers.get("content-encoding") for request in collector.requests]
-    assert encodings[0] == "gzip"
-    assert encodings[-1] is None
+    sent = [request.headers.get("content-encoding") for request in collector.requests]
+    assert sent[0] == "gzip"
+    assert sent[-1] is None
 
 
 def test_a_start_record_is_sent_only_if_its_span_stays_open(

@@ -34,7 +34,8 @@ from kibitz import _runtime, _setup
 from kibitz._setup import init, flush, shutdown
 def put(*numbers):
     for number in numbers:
-        _runtime.get().put(1, b'{"scope":{"name":"kibitz"},"spans":[{"traceId":"%032x","spanId":"%016x","name":"n"}]}' % (1, number))
+        span = b'{"traceId":"%032x","spanId":"%016x","name":"n"}' % (1, number)
+        _runtime.get().put(1, b'{"scope":{"name":"kibitz"},"spans":[%b]}' % span)
 """
 
 
@@ -62,12 +63,9 @@ def dead_url() -> str:
 
 
 def start(program: str, url: str, folder: Path, *arguments: str) -> subprocess.Popen[str]:
-    environment = {
-        name: value for name, value in os.environ.items() if name != "PYTEST_CURRENT_TEST"
-    }
     return subprocess.Popen(
         [sys.executable, "-c", PRELUDE + textwrap.dedent(program), *arguments],
-        env=environment | {"KIBITZ_COLLECTOR": url, "KIBITZ_SPOOL_DIR": str(folder)},
+        env=os.environ | {"KIBITZ_COLLECTOR": url, "KIBITZ_SPOOL_DIR": str(folder)},
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -75,7 +73,7 @@ def start(program: str, url: str, folder: Path, *arguments: str) -> subprocess.P
 
 
 def run(program: str, url: str, folder: Path) -> tuple[str, float]:
-    """Run to the end: what it printed, and how long its exit took after its last line of program."""
+    """Run to the end: what it printed, and how long the exit took."""
     program = textwrap.dedent(program) + "\nprint(time.time(), flush=True)\n"
     process = start(program, url, folder)
     out, err = process.communicate(timeout=60)
@@ -182,7 +180,7 @@ def test_shutdown_sends_what_is_left_and_leaves_no_files(
 def test_import_and_init_are_quick_and_load_nothing_heavy(tmp_path: Path) -> None:
     program = """
         init()
-        heavy = {"opentelemetry.sdk", "pydantic", "httpx", "wrapt", "asyncio", "tempfile"}
+        heavy = {"opentelemetry.sdk", "pydantic", "httpx", "wrapt", "asyncio"}
         print(sorted(heavy & set(sys.modules)))
     """
     assert run(program, "http://127.0.0.1:9", tmp_path)[0] == "[]"
@@ -393,7 +391,7 @@ def test_multiprocessing_children_deliver_all(
             """
         )
     )
-    environment = dict(os.environ) | {
+    environment = os.environ | {
         "KIBITZ_COLLECTOR": collector.url,
         "KIBITZ_SPOOL_DIR": str(tmp_path / "spool"),
     }

@@ -1,4 +1,4 @@
-"""`kibitz doctor`: says how this machine is set up, what waits in the spool, and whether the collector answers."""
+"""`kibitz doctor`: tells the settings, what waits in the spool, and if the collector answers."""
 
 from __future__ import annotations
 
@@ -110,7 +110,7 @@ def _examine_oldest(found: list[Content]) -> Iterator[Finding]:
         age_s = (time.time_ns() - min(waiting)) / 1e9
         yield Finding(
             "warn",
-            f"records of ended processes wait since {age_s:.0f} s; the next process that records sends "
+            f"records of ended processes wait since {age_s:.0f} s; the next process sends "
             "them, or `kibitz spool drain`",
         )
 
