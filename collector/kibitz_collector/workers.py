@@ -68,7 +68,8 @@ def start(settings: Settings, store: Store) -> Workers:
 def _evaluation(settings: Settings, store: Store, sandbox: Sandbox) -> list[Loop]:
     # Evaluators that never judged yet, or misbehaved, have a worker of their own: one that must be
     # killed is never in front of one that judges well.
-    lanes: list[Lane] = ["proven"] * settings.evaluate_workers + ["unproven"]
+    lanes: list[Lane] = ["unproven"]
+    lanes += ["proven" for _ in range(settings.evaluate_workers)]
     loops = [
         Loop(
             f"evaluate-{lane}-{number}",

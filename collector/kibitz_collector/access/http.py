@@ -8,7 +8,6 @@ import ipaddress
 import threading
 import time
 from dataclasses import dataclass
-from typing import Protocol
 from urllib.parse import urlsplit
 
 from starlette.requests import HTTPConnection, Request
@@ -18,6 +17,7 @@ from kibitz_collector.config import Settings
 from kibitz_collector.errors import Forbidden, Unauthorized
 from kibitz_collector.store import Store
 from kibitz_collector.store.queries import keys as key_queries
+from kibitz_collector.store.queries.keys import KeyView
 
 COOKIE = "kibitz_session"
 LAPTOP_WORKSPACE = 1
@@ -25,15 +25,6 @@ _CACHE_S = 1.0
 _LOOPBACK_NAMES = {"localhost", "127.0.0.1", "[::1]"}
 _FORWARDED = ("forwarded", "x-forwarded-for", "x-forwarded-host", "x-forwarded-proto", "x-real-ip")
 _SAFE_METHODS = {"GET", "HEAD", "OPTIONS"}
-
-
-class _Key(Protocol):
-    """What is needed of a stored key."""
-
-    id: str
-    workspace_id: int
-    role: Role
-    hash: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,20 +45,20 @@ class KeyRing:
         self._store = store
         self._lock = threading.Lock()
         self._read_at = -_CACHE_S
-        self._by_hash: dict[str, _Key] = {}
-        self._by_id: dict[str, _Key] = {}
+        self._by_hash: dict[str, KeyView] = {}
+        self._by_id: dict[str, KeyView] = {}
 
     def is_empty(self) -> bool:
         """Tell whether anybody may come in without a key."""
         self._refresh()
         return not self._by_hash
 
-    def by_text(self, text: str) -> _Key | None:
+    def by_text(self, text: str) -> KeyView | None:
         """Return the key with this text."""
         self._refresh()
         return self._by_hash.get(hash_key(text))
 
-    def by_cookie(self, cookie: str) -> _Key | None:
+    def by_cookie(self, cookie: str) -> KeyView | None:
         """Return the key a page cookie stands for, when the cookie is good."""
         self._refresh()
         key = self._by_id.get(cookie_key_id(cookie))
@@ -154,7 +145,7 @@ def is_loopback(host: str) -> bool:
         return False
 
 
-def _key_of(request: Request, ring: KeyRing) -> _Key:
+def _key_of(request: Request, ring: KeyRing) -> KeyView:
     text = request.headers.get("x-api-key")
     if text is None:
         scheme, _, credentials = request.headers.get("authorization", "").partition(" ")

@@ -4,7 +4,7 @@ import secrets
 import tempfile
 import time
 from base64 import b64encode
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -100,7 +100,7 @@ def _set_up_alert(client: httpx.Client, url: str, secret: str) -> None:
     _post(client, "/api/alert-rules", RULE | {"channels": [made["id"]]})
 
 
-def _post(client: httpx.Client, path: str, body: dict[str, object]) -> dict[str, str]:
+def _post(client: httpx.Client, path: str, body: Mapping[str, object]) -> dict[str, str]:
     response = client.post(path, json=body)
     if response.is_error:
         raise SetupError(f"POST {path} answered {response.status_code}: {response.text[:500]}")

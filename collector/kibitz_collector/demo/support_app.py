@@ -76,6 +76,8 @@ def make_reply(client: openai.OpenAI, model: str, style: str) -> Any:
             return message.content or ""
         messages.append(message.model_dump(exclude_none=True))
         for call in message.tool_calls:
+            if call.type != "function":
+                continue
             found = lookup_order(**json.loads(call.function.arguments))
             messages.append({"role": "tool", "tool_call_id": call.id, "content": json.dumps(found)})
         words = client.chat.completions.create(

@@ -80,10 +80,20 @@ def find_file(
     return FileReference(
         kind=cast(FileKind, reading.kind),
         path=path,
-        content={**content, **explicit} if explicit else content,
+        content=_declared(explicit, content) if explicit else content,
         version_id=version if version and _VERSION_ID.match(version) else None,
         is_derived=is_derived,
     )
+
+
+def _declared(explicit: Json, seen: Json) -> Json:
+    """Take a Version as its author declared it; the call only says what nobody declared at all.
+
+    Parameters and tools of one call are not the Version's: a prompt that calls its model twice,
+    once with tools, is one Version.
+    """
+    missing = {name: seen[name] for name in ("model", "provider") if name in seen}
+    return {**missing, **explicit}
 
 
 def clean_path(path: str) -> str | None:

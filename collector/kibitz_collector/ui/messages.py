@@ -111,7 +111,8 @@ def _calls(message: Message) -> Iterable[Piece]:
     for call in message.get("tool_calls") or []:
         if not isinstance(call, dict):
             continue
-        function = call.get("function") if isinstance(call.get("function"), dict) else call
+        nested = call.get("function")
+        function = nested if isinstance(nested, dict) else call
         yield Piece(
             "call",
             _pretty_json(function.get("arguments", "")),

@@ -87,7 +87,7 @@ def _card(caller: Context, rule: Rule, channels: list[Channel]) -> Card:
         values = metric_queries.aggregate(
             session, caller.workspace_id, metric, now_ns - metric.window_s * 10**9, now_ns
         )
-    worst = min(states.values(), key=_URGENCY.index, default="ok")
+    worst: StateName = min(states.values(), key=_URGENCY.index, default="ok")
     values.sort(key=lambda value: _URGENCY.index(states.get(value.group, "ok")))
     told = [channel for channel in channels if channel.id in rule.channels]
     return Card(rule, worst, states, values[:_MOST_GROUPS], told)

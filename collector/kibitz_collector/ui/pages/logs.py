@@ -47,7 +47,8 @@ def logs_page(request: Request) -> Response:
     chosen = request.query_params.get("range", "24h")
     range_key = chosen if chosen in _RANGES else "24h"
     view = "all" if request.query_params.get("view") == "all" else "traces"
-    problem, where = "", EVERYTHING
+    problem = ""
+    where: Node = EVERYTHING
     try:
         where = parse(q)
     except BadQuery as error:

@@ -98,22 +98,21 @@ def _card(
         series = judgments.judgment_series(
             session, caller.workspace_id, evaluator.id, now_ns - span_ns, now_ns, bucket_ns
         )
-    count = sum(bucket.count for bucket in series)
-    known = [(bucket.mean, bucket.count) for bucket in series if bucket.mean is not None]
-    weight = sum(n for _, n in known)
-    mean = sum(value * n for value, n in known) / weight if weight else None
-    errors = sum(bucket.errors for bucket in series)
+    count = sum(judged for _, judged, _, _ in series)
+    known = [(mean, judged - failed) for _, judged, mean, failed in series if mean is not None]
+    weight = sum(judged for _, judged in known)
+    mean = sum(value * judged for value, judged in known) / weight if weight else None
+    errors = sum(failed for _, _, _, failed in series)
     chart = None
     if count:
         is_rate = evaluator.spec.return_type == "boolean"
         pattern = "%H:%M" if span_ns <= 24 * _HOUR_NS else "%d %b %H:%M"
-        points = [
-            charts.Point(
-                time.strftime(pattern, time.gmtime(bucket.start_ns // 10**9)),
-                (bucket.mean if weight else float(bucket.count),),
-            )
-            for bucket in series
-        ]
+        found = {start: (judged, value) for start, judged, value, _ in series}
+        points = []
+        for start in range(now_ns - span_ns, now_ns, bucket_ns):
+            judged, value = found.get(start, (0, None))
+            label = time.strftime(pattern, time.gmtime(start // 10**9))
+            points.append(charts.Point(label, (value if weight else float(judged),)))
         name = ("pass rate" if is_rate else "mean") if weight else "judgments"
         chart = charts.lines(points, (name,), high=1 if is_rate else None)
     return Card(evaluator, monitors, chart, count, mean, errors)
