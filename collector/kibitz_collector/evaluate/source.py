@@ -3,8 +3,8 @@
 from collections.abc import Mapping
 from typing import Any
 
-from kibitz_collector.errors import Invalid
-from kibitz_collector.evaluate.sandbox import Sandbox
+from kibitz_collector.errors import Busy, Invalid
+from kibitz_collector.evaluate.sandbox import Sandbox, SandboxFailure
 from kibitz_collector.files.kinds.evaluator import EvaluatorSpec, read_evaluator
 
 
@@ -12,13 +12,16 @@ def check_evaluator(content: Mapping[str, Any], sandbox: Sandbox | None) -> Eval
     """Return the evaluator's settings when it can be saved.
 
     The source is compiled inside the sandbox: CPython's own compiler can be crashed from outside.
-    Raises: Invalid, with the line. SandboxFailure.
+    Raises: Invalid, with the line. Busy: the sandbox does not work now.
     """
     spec = read_evaluator(content)
     if spec.return_type in ("select", "multi_select") and not spec.options:
         raise Invalid(f"return_type {spec.return_type} needs `options`, the choices there are")
     if spec.evaluator_type == "code" and sandbox is not None:
-        problem = sandbox.check(spec.code)
+        try:
+            problem = sandbox.check(spec.code)
+        except SandboxFailure as error:
+            raise Busy(f"the sandbox does not work now: {error}", retry_after_s=5) from error
         if problem is not None:
             place = f"line {problem.line}: " if problem.line is not None else ""
             raise Invalid(f"the source is refused: {place}{problem.type}: {problem.message}")

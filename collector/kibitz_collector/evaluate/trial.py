@@ -3,10 +3,10 @@
 from collections.abc import Sequence
 from typing import Any
 
-from kibitz_collector.errors import Invalid
+from kibitz_collector.errors import Busy, Invalid
 from kibitz_collector.evaluate.evaluators import EVALUATORS
 from kibitz_collector.evaluate.logs import evaluator_log, evaluator_tree
-from kibitz_collector.evaluate.sandbox import Sandbox, Verdict
+from kibitz_collector.evaluate.sandbox import Sandbox, SandboxFailure, Verdict
 from kibitz_collector.files.kinds.evaluator import EvaluatorSpec
 from kibitz_collector.query import parse
 from kibitz_collector.store import Session, Store
@@ -29,7 +29,7 @@ def try_evaluator(
     """Judge a made-up Log, the Logs named, or the newest that match; one result for each.
 
     Raises: Invalid: nothing to judge, or this type cannot be run. NotFound: no such Log. BadQuery.
-    SandboxFailure.
+    Busy: the sandbox does not work now.
     """
     judge = EVALUATORS.get(spec.evaluator_type)
     if judge is None:
@@ -45,7 +45,10 @@ def try_evaluator(
     verdicts: list[Verdict] = []
     while len(verdicts) < len(logs):
         # A killed evaluator ends its batch; the next Log gets a fresh start.
-        verdicts += judge(spec, logs[len(verdicts) :], sandbox)
+        try:
+            verdicts += judge(spec, logs[len(verdicts) :], sandbox)
+        except SandboxFailure as error:
+            raise Busy(f"the sandbox does not work now: {error}", retry_after_s=5) from error
     return [(one.get("id"), verdict) for one, verdict in zip(logs, verdicts, strict=True)]
 
 

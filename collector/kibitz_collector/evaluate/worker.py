@@ -101,6 +101,8 @@ class EvaluationWorker:
         with self._store.write() as session:
             suspended = claims.finish(session, claim, done, _outcome(verdicts))
         self._store.announce("judgments")
+        if len(done) < len(claim.jobs) or self._lane == "unproven":
+            self._store.announce("jobs")  # what is left may be another lane's business now
         if suspended is not None:
             log.warning("evaluator %s is suspended: %s", evaluator.path, suspended)
 

@@ -6,8 +6,8 @@ from fastapi import APIRouter, Depends, Request
 from pydantic import BaseModel, Field
 
 from kibitz_collector.access.http import Context, full_context
-from kibitz_collector.errors import Busy, Invalid
-from kibitz_collector.evaluate.sandbox import Sandbox, SandboxFailure, Verdict
+from kibitz_collector.errors import Invalid
+from kibitz_collector.evaluate.sandbox import Sandbox, Verdict
 from kibitz_collector.evaluate.source import check_evaluator
 from kibitz_collector.evaluate.trial import try_evaluator
 from kibitz_collector.records import ReturnType
@@ -92,10 +92,7 @@ def list_evaluators(caller: Caller) -> list[EvaluatorOut]:
 def save_evaluator(evaluator: NewEvaluatorIn, request: Request, caller: Caller) -> EvaluatorOut:
     """Make an evaluator, or a new version of it, from source."""
     content = evaluator.content()
-    try:
-        check_evaluator(content, _sandbox(request))
-    except SandboxFailure as error:
-        raise _busy(error) from error
+    check_evaluator(content, request.app.state.sandbox)
     with caller.store.write() as session:
         file_id, _ = writes.save_evaluator(session, caller.workspace_id, evaluator.path, content)
     return _read(caller, file_id)
@@ -104,23 +101,19 @@ def save_evaluator(evaluator: NewEvaluatorIn, request: Request, caller: Caller) 
 @router.post("/try")
 def try_source(trial: TrialIn, request: Request, caller: Caller) -> list[VerdictOut]:
     """Run a source on Logs without saving anything."""
-    sandbox = _sandbox(request)
+    sandbox: Sandbox | None = request.app.state.sandbox
     if sandbox is None:
         raise Invalid("this collector runs no evaluators (it was started so); ask one that does")
-    try:
-        spec = check_evaluator(trial.content(), sandbox)
-        results = try_evaluator(
-            caller.store,
-            caller.workspace_id,
-            sandbox,
-            spec,
-            log=trial.log,
-            log_ids=trial.log_ids,
-            filter_text=trial.filter,
-            sample=trial.sample,
-        )
-    except SandboxFailure as error:
-        raise _busy(error) from error
+    results = try_evaluator(
+        caller.store,
+        caller.workspace_id,
+        sandbox,
+        check_evaluator(trial.content(), sandbox),
+        log=trial.log,
+        log_ids=trial.log_ids,
+        filter_text=trial.filter,
+        sample=trial.sample,
+    )
     return [_verdict(log_id, verdict) for log_id, verdict in results]
 
 
@@ -179,12 +172,3 @@ def _verdict(log_id: str | None, verdict: Verdict) -> VerdictOut:
         stdout=verdict.stdout,
         duration_ms=verdict.duration_ms,
     )
-
-
-def _sandbox(request: Request) -> Sandbox | None:
-    workers = getattr(request.app.state, "workers", None)
-    return None if workers is None else workers.sandbox
-
-
-def _busy(error: SandboxFailure) -> Busy:
-    return Busy(f"the sandbox does not work now: {error}", retry_after_s=5)

@@ -7,6 +7,7 @@ from fastapi import APIRouter, Depends, Request
 from pydantic import BaseModel, Field
 
 from kibitz_collector.access.http import Context, full_context
+from kibitz_collector.evaluate.sandbox import Sandbox
 from kibitz_collector.records import Scope
 from kibitz_collector.store.queries import evaluation as queries
 from kibitz_collector.store.writes import evaluation as writes
@@ -104,8 +105,7 @@ def evaluation_status(request: Request, caller: Caller) -> EvaluationOut:
     now_ns = time.time_ns()
     with caller.store.read() as session:
         counts = queries.count_jobs(session, caller.workspace_id, now_ns)
-    workers = getattr(request.app.state, "workers", None)
-    sandbox = None if workers is None else workers.sandbox
+    sandbox: Sandbox | None = request.app.state.sandbox
     oldest = counts.oldest_due_ns
     return EvaluationOut(
         sandbox=None if sandbox is None else sandbox.engine,
