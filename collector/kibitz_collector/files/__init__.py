@@ -1,0 +1,1 @@
+"""Pure rules of Files: what makes a Version, how contents are read."""

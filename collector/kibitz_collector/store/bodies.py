@@ -1,7 +1,7 @@
 """Log bodies as compressed documents; values many Logs share are kept once, by hash.
 
-A document is zstd(JSON [format, {field: value}, [[path, hash], …]]): at each path the value was taken
-out and is stored in the `content` table.
+A document is zstd(JSON [format, {field: value}, [[path, hash], …]]): at each path the value was
+taken out and is stored in the `content` table.
 """
 
 import hashlib
@@ -102,13 +102,12 @@ def encode_values(values: Values, seen: SeenHashes) -> EncodedBody:
     except (TypeError, ValueError):  # orjson.JSONEncodeError is a TypeError
         values = clean_json(values)
         plain = orjson.dumps(values)
-    kept, references, contents = values, [], {}
+    kept: Values = values
+    references: list[Any] = []
+    contents: dict[bytes, bytes] = {}
     if len(plain) >= SHARE_ALWAYS_BYTES:
         kept, references, contents = _take_out(values, seen)
-    if references:
-        plain_kept = orjson.dumps(kept)
-    else:
-        plain_kept = plain
+    plain_kept = orjson.dumps(kept) if references else plain
     data = b"[%d,%b,%b]" % (FORMAT, plain_kept, orjson.dumps(references))
     return EncodedBody(
         _compress(data),
@@ -188,7 +187,7 @@ def decompress(data: bytes) -> bytes:
 
 
 def clean_json(value: Any, depth: int = 0) -> Any:
-    """Return the value as JSON can carry it: valid text, 64-bit integers, text keys, bounded depth."""
+    """Return the value as JSON can carry it: valid text, 64-bit integers, bounded depth."""
     match value:
         case None | bool() | float():
             return value

@@ -1,4 +1,4 @@
-"""What one Log adds to sums: a pure function of its row, so that sums can be kept by differences."""
+"""What one Log adds to sums: a pure function of its row, so that differences can be added."""
 
 from typing import Any
 
@@ -34,7 +34,7 @@ def has_usage(row: Row) -> bool:
 
 
 def contribution(row: Row) -> Sums:
-    """Return what a Log adds; a Log above one with usage repeats it and adds no usage of its own."""
+    """Return what a Log adds; one above a Log with usage only repeats it and adds none."""
     duration_ms = row["duration_ms"]
     sums = dict.fromkeys(ALL_SUMS, 0)
     sums["log_count"] = 1

@@ -66,7 +66,7 @@ def prepare_file(url: URL) -> None:
     except sqlite3.Error as error:
         raise SetupError(_file_problem(path, error)) from None
     try:
-        # 16 KB pages: a third fewer bytes and twice the insert rate of 4 KB ones for rows of our size.
+        # 16 KB pages: for rows of our size a third fewer bytes than 4 KB ones, twice the rate.
         connection.execute("PRAGMA page_size=16384")
         connection.execute("PRAGMA auto_vacuum=INCREMENTAL")
         _retry_locked(connection, "PRAGMA journal_mode=WAL")

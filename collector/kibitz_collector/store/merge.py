@@ -1,4 +1,4 @@
-"""Joins what arrives about one Log in several pieces; pure, and the same in whatever order they come.
+"""Joins what arrives about one Log in several pieces; pure, and the same in any order.
 
 A *partial* record (a start record, or an OpenTelemetry log record about a span) fills only what the
 whole record leaves open. `Facts.weak` names what only partial records have said; among equals the
@@ -109,6 +109,7 @@ def merge(old: Facts, new: Facts, now_ns: int) -> Facts:
     row["keep_probability"] = min(before["keep_probability"], after["keep_probability"])
     row["mapper_version"] = max(before["mapper_version"], after["mapper_version"])
     row["is_genai"] = before["is_genai"] or after["is_genai"]
+    row["is_hidden"] = not row["is_genai"]  # the tree knows better
     row["is_start"] = before["is_start"] and after["is_start"]
     row["inherits"] = 0
     settle(row, now_ns)

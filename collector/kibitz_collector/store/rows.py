@@ -29,7 +29,7 @@ def table(model: Any) -> Table:
 
 
 def storable(text: str) -> str:
-    """Replace what PostgreSQL refuses in text (NUL) and what no encoding knows (lone surrogates)."""
+    """Replace what PostgreSQL refuses in text (NUL) and what has no encoding (lone surrogates)."""
     if "\0" in text:
         text = text.replace("\0", "\ufffd")
     if not text.isascii():

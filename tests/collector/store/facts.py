@@ -50,11 +50,14 @@ def model_call(id_: str, parent: str | None = None, **fields: Any) -> LogRecord:
     return log(id_, parent, **{**values, **fields})
 
 
-def rows(store: Store, model: Any) -> list[dict[str, Any]]:
-    """Return a table's rows in the order of its primary key."""
+def rows(store: Store, model: Any, workspace_id: int | None = None) -> list[dict[str, Any]]:
+    """Return a table's rows (of one workspace) in the order of its primary key."""
     target = table(model)
+    statement = select(target).order_by(*target.primary_key)
+    if workspace_id is not None:
+        statement = statement.where(target.c.workspace_id == workspace_id)
     with store.read() as session:
-        found = session.connection().execute(select(target).order_by(*target.primary_key))
+        found = session.connection().execute(statement)
         return [dict(row) for row in found.mappings()]
 
 
@@ -63,10 +66,7 @@ def stored(store: Store, id_: str) -> dict[str, Any]:
     target, body = table(Log), table(LogBodyTable)
     with store.read() as session:
         row = dict(
-            session.connection()
-            .execute(select(target).where(target.c.id == id_))
-            .mappings()
-            .one()
+            session.connection().execute(select(target).where(target.c.id == id_)).mappings().one()
         )
         document = session.connection().execute(
             select(body.c.document).where(body.c.seq == row["seq"])

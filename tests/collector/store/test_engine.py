@@ -39,10 +39,14 @@ def test_readers_cannot_write_on_sqlite(sqlite_store: Store) -> None:
 
 
 def test_an_error_inside_write_undoes_everything(store: Store) -> None:
-    with pytest.raises(RuntimeError, match="stop"), store.write() as session:
-        session.add(Log(**_columns("log_a")))
-        session.flush()
-        raise RuntimeError("stop")
+    def fail_half_way() -> None:
+        with store.write() as session:
+            session.add(Log(**_columns("log_a")))
+            session.flush()
+            raise RuntimeError("stop")
+
+    with pytest.raises(RuntimeError, match="stop"):
+        fail_half_way()
     assert rows(store, Log) == []
 
 
@@ -179,7 +183,7 @@ def _make_old_database(path: Path) -> None:
 
 @contextmanager
 def as_nobody(path: Path) -> Iterator[None]:
-    """Root may write everywhere: lay root's rights down for a while, keeping the way to the file."""
+    """Lay root's rights down for a while (root may write everywhere); the file stays in reach."""
     if os.geteuid() != 0:
         yield
         return

@@ -28,7 +28,7 @@ def string(**options: Any) -> Any:
 
 def big(**options: Any) -> Any:
     """Declare a 64-bit integer column (times in ns, sums, seq)."""
-    return Field(sa_type=BIG, **options)  # type: ignore[call-overload]  # an instance works too
+    return Field(sa_type=BIG, **options)
 
 
 def real(**options: Any) -> Any:

@@ -4,7 +4,7 @@ from kibitz_collector.store.tables.base import Table, big, string
 
 
 class Counter(Table, table=True):
-    """The last number drawn; kept apart from the rows, so that a deleted row's is not used again."""
+    """The last number drawn; apart from the rows, so that a deleted row's is not used again."""
 
     __tablename__ = "counter"
 

@@ -1,4 +1,4 @@
-"""Logs: the narrow row lists and charts read, the body apart, metadata keys, traces and sessions."""
+"""Logs: the narrow row lists and charts read, the body apart, metadata keys, traces, sessions."""
 
 from typing import Any, ClassVar
 

@@ -1,4 +1,4 @@
-"""Records that could not be stored, kept to be looked at and tried again; and what producers say."""
+"""Records that could not be stored, kept to be looked at and tried again; producers' accounts."""
 
 from typing import Any, ClassVar
 

@@ -56,5 +56,4 @@ def store_contents(
         ),
         rows,
     )
-    for row in rows:
-        stored[(workspace_id, row["hash"])] = day
+    stored.update(dict.fromkeys(((workspace_id, value_hash) for value_hash in contents), day))

@@ -35,10 +35,11 @@ class FileCache:
 
     def add(self, other: "FileCache") -> None:
         """Take over what a transaction found, once it has committed."""
-        for mine, new in ((self.files, other.files), (self.versions, other.versions)):
-            if len(mine) > self.limit:
-                mine.clear()  # type: ignore[attr-defined]  # mypy joins the two dict types
-            mine.update(new)  # type: ignore[attr-defined]
+        if len(self.files) + len(self.versions) > self.limit:
+            self.files.clear()
+            self.versions.clear()
+        self.files.update(other.files)
+        self.versions.update(other.versions)
 
 
 def register_file(
@@ -72,10 +73,11 @@ def resolve_files(
     cache = cache or FileCache()
     found = found if found is not None else FileCache()
     file_ids, made = _files(connection, workspace_id, references, now_ns, cache, found)
+    described = {f for r, f in zip(references, file_ids, strict=True) if not _is_silent(r)}
     result: list[FileIds] = []
     wanted: list[_Wanted] = []
     for reference, file_id in zip(references, file_ids, strict=True):
-        if not reference.content and reference.version_id is None and file_id not in made:
+        if _is_silent(reference) and (file_id not in made or file_id in described):
             result.append((file_id, None))  # the deployed one, filled in below
             continue
         key = (file_id, _raw(reference))
@@ -92,7 +94,7 @@ def resolve_files(
         {
             file_id
             for reference, (file_id, version) in zip(references, result, strict=True)
-            if version is None and not reference.content and reference.version_id is None
+            if version is None and _is_silent(reference)
         },
     )
     return [
@@ -129,6 +131,11 @@ class _Wanted:
     kind: str
     content: dict[str, object]
     version_id: str | None
+
+
+def _is_silent(reference: FileReference) -> bool:
+    """Tell whether the sender named a File and said nothing about its Version."""
+    return not reference.content and reference.version_id is None
 
 
 def _raw(reference: FileReference | _Wanted) -> bytes:

@@ -27,7 +27,6 @@ from kibitz_collector.store.bodies import (
 from kibitz_collector.store.merge import Facts, collides, give_other_id, merge, read_facts
 from kibitz_collector.store.rows import (
     Row,
-    is_final,
     may_be_judged,
     metadata_rows,
     table,
@@ -53,7 +52,7 @@ _CHUNK = 400
 
 @dataclass(slots=True)
 class Prepared:
-    """A record with its body encoded: what can be done without the database, on the caller's thread."""
+    """A record with its body encoded: the part that needs no database, done by the caller."""
 
     record: LogRecord
     body: EncodedBody
@@ -364,7 +363,8 @@ class _Work:
             )
 
     def _write_bodies(self) -> None:
-        new, merged = [], []
+        new: list[Row] = []
+        merged: list[Row] = []
         for piece in self._pieces.values():
             body = piece.body
             if not piece.body_changed or body.document is None:

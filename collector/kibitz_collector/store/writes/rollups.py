@@ -33,13 +33,13 @@ def update_rollups(connection: Connection, nodes: Iterable[Node]) -> None:
     _write(connection, {key: sums for key, sums in changes.items() if any(sums.values())})
 
 
-def rebuild_rollups(session: Session) -> None:
-    """Work all hourly sums out from the Logs."""
+def rebuild_rollups(session: Session, workspace_id: int) -> None:
+    """Work a workspace's hourly sums out from its Logs."""
     connection = session.connection()
-    connection.execute(delete(ROLLUP))
+    connection.execute(delete(ROLLUP).where(ROLLUP.c.workspace_id == workspace_id))
     changes: dict[tuple[Any, ...], Sums] = {}
-    rows = connection.execute(select(LOG).execution_options(yield_per=_READ_ROWS)).mappings()
-    for row in rows:
+    statement = select(LOG).where(LOG.c.workspace_id == workspace_id)
+    for row in connection.execute(statement.execution_options(yield_per=_READ_ROWS)).mappings():
         _add(changes, dict(row), 1)
     _write(connection, changes)
 

@@ -81,15 +81,14 @@ def update_traces(
     `traces` holds the stored rows of all traces concerned, before this write.
     """
     before = {trace_id: trace["genai_count"] for trace_id, trace in traces.items()}
-    moved: set[str] = set()
+    moved = {
+        trace_id
+        for node in nodes
+        if node.old is not None and _moves(node)
+        for trace_id in (node.old["trace_id"], node.row["trace_id"])
+        if trace_id is not None
+    }
     touched: dict[str, Row] = {}
-    for node in nodes:
-        if node.old is not None and _moves(node):
-            moved |= {
-                trace_id
-                for trace_id in (node.old["trace_id"], node.row["trace_id"])
-                if trace_id is not None
-            }
     for node in nodes:
         trace_id = node.row["trace_id"]
         if trace_id is None or trace_id in moved:
@@ -132,11 +131,13 @@ def update_sessions(
     connection: Connection, workspace_id: int, nodes: Sequence[Node], now_ns: int
 ) -> None:
     """Write the `session` rows of changed Logs."""
-    moved: set[str] = set()
-    for node in nodes:
-        if node.old is not None and _moves(node):
-            moved |= {node.old["session_id"], node.row["session_id"]}
-    moved.discard(None)  # type: ignore[arg-type]
+    moved = {
+        session_id
+        for node in nodes
+        if node.old is not None and _moves(node)
+        for session_id in (node.old["session_id"], node.row["session_id"])
+        if session_id is not None
+    }
     changes: dict[str, Row] = {}
     for node in nodes:
         session_id = node.row["session_id"]

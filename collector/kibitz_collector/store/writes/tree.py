@@ -1,7 +1,7 @@
 """What Logs of one trace hand each other: trace id, session and user down, "has usage below" up.
 
-Only the relatives that matter are loaded: parents and waiting children of what has just arrived, then
-further up or down as long as something changes.
+Only the relatives that matter are loaded: parents and waiting children of what has just arrived,
+then further up or down as long as something changes.
 """
 
 from collections import deque
@@ -72,9 +72,17 @@ def settle_tree(
     relatives = _Relatives(connection, workspace_id, tree, known_traces)
     arrived = list(tree.nodes)
     relatives.load_parents(arrived)
-    relatives.load_children([id_ for id_ in arrived if tree.nodes[id_].old is None])
+    relatives.load_children([id_ for id_ in arrived if _says_more(tree.nodes[id_])])
     _hand_down(tree, relatives)
     _hand_up(tree, relatives)
+
+
+def _says_more(node: Node) -> bool:
+    """Tell whether a Log that arrived may have something new for its children."""
+    old = node.old
+    return old is None or any(
+        old[name] != node.row[name] for name in ("trace_id", "session_id", "user")
+    )
 
 
 def _hand_down(tree: Tree, relatives: "_Relatives") -> None:
