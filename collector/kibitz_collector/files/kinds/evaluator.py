@@ -43,14 +43,15 @@ def read_evaluator(content: Mapping[str, Any]) -> EvaluatorSpec:
     if not isinstance(code, str):
         raise Invalid("code must be the evaluator's source as text")
     evaluator_type = _one_of("evaluator_type", kind, EvaluatorType)
-    if evaluator_type == "code" and not code.strip():
+    where: Place = _one_of("where", content.get("where") or "collector", Place)
+    if evaluator_type == "code" and where == "collector" and not code.strip():
         raise Invalid("an evaluator of type code needs its source as `code`")
     return EvaluatorSpec(
         evaluator_type=evaluator_type,
         return_type=_one_of("return_type", content.get("return_type") or "boolean", ReturnType),
         code=code,
         options=_options(content.get("options")),
-        where=_one_of("where", content.get("where") or "collector", Place),
+        where=where,
     )
 
 
