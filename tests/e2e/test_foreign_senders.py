@@ -168,7 +168,7 @@ def test_humanloop_decorators_give_nested_logs(
     assert len({log["trace_id"] for log in (answer, inner, tool, reply)}) == 1
     assert answer["body"]["inputs"] == {"question": "Where is my order?"}
     assert answer["body"]["output"] == said
-    assert tool["body"]["inputs"] == {"order_id": "A123"}
+    assert tool["body"]["inputs"] == {"order_id": "A123", "attempts": 1}
     assert tool["body"]["output"] == "A123 was shipped"
     assert reply["model"] == "gpt-4o-mini"
     assert reply["tokens"]["output"] > 0
