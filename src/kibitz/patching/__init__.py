@@ -2,11 +2,11 @@
 
 An integration is a list of `Endpoint`s and pure functions: `read_request(kwargs)`,
 `read_response(reply)`, and a class that folds a streamed reply. Opening, guarding, timing and
-ending spans, streams left early, raw responses, doubled calls and undoing are the same for all providers.
+ending spans, streams left early, raw responses, doubled calls and undoing are done here, once.
 """
 
 from kibitz._guard import guarded
-from kibitz.patching._endpoints import Endpoint, Library, StreamFold, patch, unpatch
+from kibitz.patching._endpoints import Endpoint, Library, StreamFold, is_patched, patch, unpatch
 from kibitz.patching._reading import (
     Attributes,
     Message,
@@ -37,6 +37,7 @@ __all__ = [
     "field",
     "given",
     "guarded",
+    "is_patched",
     "items",
     "media_part",
     "parse_json",

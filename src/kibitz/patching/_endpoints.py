@@ -143,7 +143,7 @@ def _patch_one(endpoint: Endpoint) -> bool:
     class_name, _, method = path.partition(".")
     try:
         owner = getattr(importlib.import_module(module_name), class_name, None)
-    except ModuleNotFoundError:
+    except ImportError:
         return False
     if not isinstance(owner, type) or (original := vars(owner).get(method)) is None:
         return False
