@@ -132,7 +132,15 @@ def _view(row: Any, body: LogBody) -> JudgmentView:
         message = body.error.message if body.error is not None else None
         view.error = message or row["error_type"] or "the evaluator failed"
     said = body.output if isinstance(body.output, str) else row["preview_output"]
-    # An evaluator's output may be its verdict once more; that explains nothing.
-    if said and said not in (view.value, orjson.dumps(view.value, default=str).decode()):
+    if said and not _repeats(said, view):
         view.explanation = said
     return view
+
+
+def _repeats(said: str, view: JudgmentView) -> bool:
+    """Say whether an evaluator's output is only its verdict once more; that explains nothing."""
+    try:
+        value = orjson.loads(said)
+    except orjson.JSONDecodeError:
+        value = said
+    return value in (view.value, view.number) or said == view.value
