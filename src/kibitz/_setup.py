@@ -90,6 +90,9 @@ class Outlet:
         """Send what can be sent in time and leave the rest on disk for the next process."""
         if os.getpid() != self._pid:
             return  # nothing was recorded in this child
+        if not self.sender.is_running and self.spool.total == 0:
+            self.spool.finish()  # what others left is not the business of an exit that has nothing
+            return
         self.sender.close(time.monotonic() + timeout_s)
         if not self.sender.is_running:  # else a request hangs, and the maps are still in its hands
             self.spool.finish()

@@ -328,3 +328,22 @@ def test_the_hosts_closing_of_all_descriptors_harms_nobody(spools: Spools, tmp_p
     spool.finish()
     os.fstat(theirs)
     os.close(theirs)
+
+
+def test_durability_memory_writes_no_file(spools: Spools) -> None:
+    spool = spools.make(durability="memory")
+    spool.put(SPAN, span_payload(1))
+    assert kept(spool) == [1]
+    assert not spools.folder.exists()
+
+
+def test_durability_machine_brings_pages_to_the_disk(
+    spools: Spools, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    synced: list[Segment] = []
+    sync = Segment.sync
+    monkeypatch.setattr(Segment, "sync", lambda self: (synced.append(self), sync(self)))
+    spool = spools.make(durability="machine")
+    spool.put(SPAN, span_payload(1))
+    spool.prepare()
+    assert synced == list(spool.segments)
