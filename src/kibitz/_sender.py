@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import _thread
 import logging
-import random
 import threading
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import orjson
 
 from kibitz import _directory
 from kibitz._batch import Batch, Part, Source, body_of, counted, parts_of, span_id
 from kibitz._directory import Orphan
+from kibitz._pace import Pace
 from kibitz._runtime import SPAN, START
 from kibitz._segment import Record
 from kibitz._spool import Spool
@@ -27,7 +27,6 @@ MAX_RECORDS = 500
 MAX_BYTES = 4 * 2**20
 START_DELAY_S = 2.0  # a span that ends sooner needs no start record
 ADOPT_S = 5.0
-_FIRST_DELAY_S, _LONGEST_DELAY_S, _HURRIED_DELAY_S = 0.1, 30.0, 0.25
 _SAY_AGAIN_S = 60.0
 _STUBBORN_TRIES = 5  # a batch that makes the collector fail this often is taken apart
 # The collector is not there, or does not know us: nothing is wrong with the records.
@@ -70,42 +69,6 @@ class Tally:
         return self.sent + self.rejected + self.dropped
 
 
-@dataclass(slots=True)
-class _Pace:
-    """When to try again."""
-
-    failures: int = 0
-    not_before: float = 0.0
-    is_told: bool = False  # the collector itself named the time
-    hurry_until: float = 0.0
-    random: random.Random = field(default_factory=random.Random)
-
-    def fail(self, retry_after_s: float | None) -> None:
-        """Back off with full jitter, or as long as the collector asks for."""
-        now = time.monotonic()
-        longest = _HURRIED_DELAY_S if now < self.hurry_until else _LONGEST_DELAY_S
-        delay_s = min(longest, _FIRST_DELAY_S * 2 ** min(self.failures, 20))
-        self.failures += 1
-        self.is_told = retry_after_s is not None
-        self.not_before = now + (
-            self.random.uniform(delay_s / 10, delay_s) if retry_after_s is None else retry_after_s
-        )
-
-    def succeed(self) -> None:
-        """Go on at full speed."""
-        self.failures, self.not_before, self.is_told = 0, 0.0, False
-
-    def is_due(self) -> bool:
-        """Whether a request may be made now."""
-        return time.monotonic() >= self.not_before
-
-    def hurry(self, until: float) -> None:
-        """Someone waits: do not sit out our own back-off, only the collector's wish."""
-        self.hurry_until = until
-        if not self.is_told:
-            self.not_before = 0.0
-
-
 class Sender:
     """Sends what a spool holds, and what dead processes left beside it."""
 
@@ -123,7 +86,7 @@ class Sender:
         self._starts: dict[bytes, _Open] = {}
         self._batch: tuple[_Reader, Batch] | None = None
         self._orphan: tuple[Orphan, _Reader] | None = None
-        self._pace = _Pace()
+        self._pace = Pace()
         self._adopt_at = 0.0
         self._said_at: dict[str, float] = {}
         self._paths_taken: set[str] = set()
