@@ -40,7 +40,10 @@ def list_logs(
     unless the filter speaks of kinds, Files or ids.
     Raises: BadQuery: the cursor is not one of ours.
     """
-    conditions = _listed(workspace_id, where, roots_only, include_hidden)
+    conditions = [
+        LOG.c.workspace_id == workspace_id,
+        *_listed(workspace_id, where, roots_only, include_hidden),
+    ]
     if cursor is not None:
         start_ns, seq = read_cursor(cursor, int, int)
         conditions.append(tuple_(LOG.c.start_ns, LOG.c.seq) < tuple_(start_ns, seq))
@@ -69,9 +72,11 @@ def list_after(
 ) -> list[LogSummary]:
     """List Logs that were stored after a `seq`, oldest first: how pages and `tail` follow."""
     after = max(-(2**63), min(seq, 2**63 - 1))
+    # "+ 0" keeps SQLite from going by the workspace and sorting all of it: few Logs are newer.
+    own = LOG.c.workspace_id + 0 == workspace_id
     statement = (
         select_summaries()
-        .where(LOG.c.seq > after, *_listed(workspace_id, where, roots_only, include_hidden))
+        .where(LOG.c.seq > after, own, *_listed(workspace_id, where, roots_only, include_hidden))
         .order_by(LOG.c.seq)
         .limit(max(1, min(limit, MAX_LIMIT)))
     )
@@ -89,7 +94,8 @@ def count_logs(
 ) -> int:
     """Count the Logs a listing would show."""
     conditions = _listed(workspace_id, where, roots_only, include_hidden)
-    statement = select(func.count()).select_from(LOG).where(*conditions)
+    own = LOG.c.workspace_id == workspace_id
+    statement = select(func.count()).select_from(LOG).where(own, *conditions)
     return int(session.connection().execute(statement).scalar_one())
 
 
@@ -166,8 +172,8 @@ def trace_totals(session: Session, workspace_id: int, trace_id: str) -> TraceTot
 def _listed(
     workspace_id: int, where: Node, roots_only: bool, include_hidden: bool
 ) -> list[Condition]:
-    """Return the conditions of a listing."""
-    conditions: list[Condition] = [LOG.c.workspace_id == workspace_id]
+    """Return the conditions of a listing, but for the workspace."""
+    conditions: list[Condition] = []
     if roots_only:
         conditions += [LOG.c.trace_parent_id.is_(None), LOG.c.parent_id.is_(None)]
     if not include_hidden:
