@@ -63,8 +63,9 @@ def find_file(
     if reading.kind not in _FILE_KINDS:
         return None
     found = reading.found
-    explicit = found.get("file_content") or humanloop.read_content(reading)
-    if explicit is None and reading.kind == "flow" and "humanloop.log.id" in reading.attributes:
+    declared: Json | None = found.get("file_content")
+    told = humanloop.read_content(reading)
+    if told is None and reading.kind == "flow" and "humanloop.log.id" in reading.attributes:
         # A request that named File and Version opened the Log; this span names the path only.
         return None
     path = clean_path(found["file_path"]) if "file_path" in found else None
@@ -77,10 +78,14 @@ def find_file(
         content = _prompt_content(model, provider, parameters, tools)
     elif reading.kind == "tool" and is_derived:
         content = _tool_content(reading)
+    if declared:
+        content = _declared(declared, content)
+    elif told:
+        content = {**content, **told}
     return FileReference(
         kind=cast(FileKind, reading.kind),
         path=path,
-        content=_declared(explicit, content) if explicit else content,
+        content=content,
         version_id=version if version and _VERSION_ID.match(version) else None,
         is_derived=is_derived,
     )
@@ -92,7 +97,7 @@ def _declared(explicit: Json, seen: Json) -> Json:
     Parameters and tools of one call are not the Version's: a prompt that calls its model twice,
     once with tools, is one Version.
     """
-    missing = {name: seen[name] for name in ("model", "provider") if name in seen}
+    missing: Json = {name: seen[name] for name in ("model", "provider") if name in seen}
     return {**missing, **explicit}
 
 
