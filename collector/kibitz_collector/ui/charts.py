@@ -9,7 +9,8 @@ from math import floor, log10
 
 from markupsafe import Markup, escape
 
-WIDTH, HEIGHT = 640, 120
+HEIGHT = 120
+HALF, FULL = 640, 1320  # drawn at about the size they are shown, so that text keeps its shape
 _LEFT, _RIGHT, _TOP, _BOTTOM = 44, 8, 8, 18
 
 
@@ -21,10 +22,12 @@ class Point:
     values: tuple[float | None, ...]
 
 
-def bars(points: Sequence[Point], names: Sequence[str], *, unit: str = "") -> Markup:
+def bars(
+    points: Sequence[Point], names: Sequence[str], *, unit: str = "", width: int = HALF
+) -> Markup:
     """Draw stacked bars, one series over the other."""
     top = nice_ceiling(max((sum(v or 0 for v in p.values) for p in points), default=0))
-    step = _inner_width() / max(1, len(points))
+    step = (width - _LEFT - _RIGHT) / max(1, len(points))
     shapes = []
     for index, point in enumerate(points):
         x, base = _LEFT + index * step, 0.0
@@ -37,7 +40,7 @@ def bars(points: Sequence[Point], names: Sequence[str], *, unit: str = "") -> Ma
                 f'width="{max(0.8, step * 0.8):.1f}" height="{max(0.5, y0 - y1):.1f}"/>'
             )
             base += value
-    return _frame(points, names, shapes, 0, top, unit, step)
+    return _frame(points, names, shapes, 0, top, unit, step, width)
 
 
 def lines(
@@ -48,20 +51,21 @@ def lines(
     low: float = 0,
     high: float | None = None,
     threshold: float | None = None,
+    width: int = HALF,
 ) -> Markup:
     """Draw one line per series; a value of None breaks the line."""
     known = [v for p in points for v in p.values if v is not None]
     if threshold is not None:
         known.append(threshold)
     top = high if high is not None else nice_ceiling(max(known, default=0))
-    step = _inner_width() / max(1, len(points))
+    step = (width - _LEFT - _RIGHT) / max(1, len(points))
     shapes = []
     if threshold is not None:
         y = _y(threshold, low, top)
-        shapes.append(_rule("threshold", y))
+        shapes.append(_rule("threshold", y, width))
     for series in range(len(names)):
         shapes += _line(points, series, low, top, step)
-    return _frame(points, names, shapes, low, top, unit, step)
+    return _frame(points, names, shapes, low, top, unit, step, width)
 
 
 def nice_ceiling(value: float) -> float:
@@ -99,20 +103,21 @@ def _frame(
     top: float,
     unit: str,
     step: float,
+    width: int,
 ) -> Markup:
     y0, y1 = _y(low, low, top), _y(top, low, top)
     parts = [
-        f'<svg class="chart" viewBox="0 0 {WIDTH} {HEIGHT}" role="img" '
-        f'aria-label="{escape(", ".join(names))}" preserveAspectRatio="none">',
-        _rule("axis", y0),
-        _rule("grid", y1),
+        f'<svg class="chart" viewBox="0 0 {width} {HEIGHT}" role="img" '
+        f'aria-label="{escape(", ".join(names))}">',
+        _rule("axis", y0, width),
+        _rule("grid", y1, width),
         _tick(_LEFT - 5, y1 + 7, _short(top) + unit, "tick end"),
         _tick(_LEFT - 5, y0, _short(low) + unit, "tick end"),
         *shapes,
     ]
     if points:
         parts.append(_tick(_LEFT, HEIGHT - 5, points[0].label, "tick"))
-        parts.append(_tick(WIDTH - _RIGHT, HEIGHT - 5, points[-1].label, "tick end"))
+        parts.append(_tick(width - _RIGHT, HEIGHT - 5, points[-1].label, "tick end"))
     for index, point in enumerate(points):
         told = ", ".join(
             f"{name}: {_short(value)}{unit}" if value is not None else f"{name}: none"
@@ -126,16 +131,12 @@ def _frame(
     return Markup("".join([*parts, "</svg>"]))
 
 
-def _rule(css: str, y: float) -> str:
-    return f'<line class="{css}" x1="{_LEFT}" x2="{WIDTH - _RIGHT}" y1="{y:.1f}" y2="{y:.1f}"/>'
+def _rule(css: str, y: float, width: int) -> str:
+    return f'<line class="{css}" x1="{_LEFT}" x2="{width - _RIGHT}" y1="{y:.1f}" y2="{y:.1f}"/>'
 
 
 def _tick(x: float, y: float, text: str, css: str) -> str:
     return f'<text class="{css}" x="{x}" y="{y:.1f}">{escape(text)}</text>'
-
-
-def _inner_width() -> float:
-    return WIDTH - _LEFT - _RIGHT
 
 
 def _y(value: float, low: float, top: float) -> float:

@@ -126,6 +126,14 @@ def iso(ns: int) -> str:
     return _utc(ns).isoformat(timespec="milliseconds")
 
 
+def only_text(inputs: dict[str, Any] | None) -> str | None:
+    """Return the text of inputs that are one text, such as a question; else None."""
+    if inputs is None or len(inputs) != 1:
+        return None
+    (value,) = inputs.values()
+    return value if isinstance(value, str) else None
+
+
 def pretty(value: Any) -> str:
     """Write any stored value as indented JSON; text stays as it is."""
     if isinstance(value, str):
@@ -161,6 +169,7 @@ def _environment() -> Environment:
         "iso": iso,
         "markdown": to_html,
         "money": money,
+        "only_text": only_text,
         "percent": percent,
         "pretty": pretty,
         "tokens_total": tokens_total,

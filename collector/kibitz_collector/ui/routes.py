@@ -15,8 +15,14 @@ def home(request: Request) -> Response:
     return RedirectResponse("/logs", 307)
 
 
+def favicon(request: Request) -> Response:
+    """Lead browsers that ask without looking to the icon."""
+    return RedirectResponse("/static/icon.svg", 301)
+
+
 routes: list[BaseRoute] = [
     Route("/", home),
+    Route("/favicon.ico", favicon),
     *login.routes,
     *logs.routes,
     *log.routes,

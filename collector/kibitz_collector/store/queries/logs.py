@@ -1,7 +1,7 @@
 """Reads Logs: listings, one Log, a trace, and what came after a `seq`."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from sqlalchemy import Select, and_, func, or_, select, tuple_
@@ -148,16 +148,24 @@ def trace_totals(session: Session, workspace_id: int, trace_id: str) -> TraceTot
 
     Raises: NotFound.
     """
-    row = (
-        session.connection()
-        .execute(
-            select(TRACE).where(TRACE.c.workspace_id == workspace_id, TRACE.c.trace_id == trace_id)
-        )
-        .mappings()
-        .first()
-    )
-    if row is None:
+    totals = totals_of(session, workspace_id, [trace_id])
+    if trace_id not in totals:
         raise NotFound(f"no trace {trace_id!r}")
+    return totals[trace_id]
+
+
+def totals_of(
+    session: Session, workspace_id: int, trace_ids: Sequence[str]
+) -> dict[str, TraceTotals]:
+    """Return the sums of several traces by id; those that are not there are left out."""
+    statement = select(TRACE).where(
+        TRACE.c.workspace_id == workspace_id, TRACE.c.trace_id.in_(trace_ids)
+    )
+    rows = session.connection().execute(statement).mappings()
+    return {row["trace_id"]: _totals(row) for row in rows}
+
+
+def _totals(row: Mapping[str, Any]) -> TraceTotals:
     counts = {column.removeprefix("tokens_"): row[column] for column in TOKEN_COLUMNS}
     return TraceTotals(
         log_count=row["log_count"],

@@ -79,7 +79,13 @@ def _read(
 ) -> dict[str, Any]:
     """Read rows and chart; a filter that does not parse shows an empty list, not everything."""
     if is_broken:
-        return {"logs": Page[LogSummary](items=[]), "chart": None, "total": None, "newest_seq": 0}
+        return {
+            "logs": Page[LogSummary](items=[]),
+            "totals": {},
+            "chart": None,
+            "total": None,
+            "newest_seq": 0,
+        }
     now_ns = time.time_ns()
     _, span_ns, bucket_ns = _RANGES[range_key]
     recent = And((where, Comparison("received", ">=", float(now_ns - span_ns))))
@@ -91,6 +97,9 @@ def _read(
             session, caller.workspace_id, where, now_ns - span_ns, now_ns, bucket_ns
         )
         newest = log_queries.newest_seq(session, caller.workspace_id)
+        # A root's own tokens and cost are rarely known: in the list of traces it shows the sums.
+        ids = [log.trace_id for log in logs.items if log.trace_id] if view == "traces" else []
+        totals = log_queries.totals_of(session, caller.workspace_id, ids)
     points = [
         charts.Point(
             _label(bucket.start_ns, span_ns), (bucket.count - bucket.errors, bucket.errors)
@@ -100,7 +109,8 @@ def _read(
     total = sum(bucket.count for bucket in series)
     return {
         "logs": logs,
-        "chart": charts.bars(points, ("fine", "failed")) if total else None,
+        "totals": totals,
+        "chart": charts.bars(points, ("fine", "failed"), width=charts.FULL) if total else None,
         "total": total if total else None,
         "newest_seq": newest,
     }
