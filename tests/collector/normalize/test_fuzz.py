@@ -83,7 +83,7 @@ RECORDS = st.builds(
     attributes=ATTRIBUTES,
     resource=ATTRIBUTES,
 )
-many = settings(max_examples=400, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+many = settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 
 def assert_storable(log: LogRecord) -> None:

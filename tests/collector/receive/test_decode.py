@@ -311,7 +311,7 @@ JSON_VALUES = st.recursive(
 )  # fmt: skip
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=200, deadline=None)
 @given(JSON_VALUES, st.sampled_from(["attributes", "events", "links", "status", "name", "kind"]))
 def test_any_json_is_a_span_a_rejection_or_a_bad_request(value: Any, key: str) -> None:
     for sent in ({**span(1), key: value}, value):
