@@ -51,7 +51,8 @@ with client.beta.chat.completions.stream(model="hello", messages=HI) as stream:
 async def main():
     async with openai.AsyncOpenAI(api_key="k", base_url=URL + "/v1", max_retries=0) as client:
         await client.chat.completions.create(model="hello", messages=HI)
-        async for _ in await client.chat.completions.create(model="hello", messages=HI, stream=True):
+        create = client.chat.completions.create
+        async for _ in await create(model="hello", messages=HI, stream=True):
             pass
         async with client.beta.chat.completions.stream(model="hello", messages=HI) as stream:
             await stream.until_done()

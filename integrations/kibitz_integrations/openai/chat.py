@@ -122,16 +122,14 @@ class _Choice:
             self._add_rare(delta)
 
     def _add_rare(self, delta: Any) -> None:
-        # Apart: asking an object for a field it lacks costs more than all of a usual chunk.
-        if (legacy := getattr(delta, "function_call", None)) is not None:
+        if (legacy := field(delta, "function_call")) is not None:
             self._add_call(0, None, legacy)
-        if refusal := getattr(delta, "refusal", None):
+        if refusal := field(delta, "refusal"):
             self.refusal.append(refusal)
-        if reasoning := getattr(delta, "reasoning_content", None) or getattr(
-            delta, "reasoning", None
-        ):
-            self.reasoning.append(str(reasoning))
-        if (audio := getattr(delta, "audio", None)) and (spoken := field(audio, "transcript")):
+        for name in ("reasoning_content", "reasoning"):  # of compatible servers
+            if isinstance(reasoning := field(delta, name), str):
+                self.reasoning.append(reasoning)
+        if (audio := field(delta, "audio")) and (spoken := field(audio, "transcript")):
             self.audio.append(spoken)
 
     def _add_call(self, index: int, call_id: str | None, function: Any) -> None:
@@ -169,16 +167,16 @@ class ChatStream:
 
     def add(self, chunk: Any) -> None:
         """Fold one chunk in."""
-        choices = getattr(chunk, "choices", None)
+        choices = field(chunk, "choices")
         if choices is None:
             # The helper's events: "chunk" carries the chunk itself, the others repeat it.
-            chunk = getattr(chunk, "chunk", None)
+            chunk = field(chunk, "chunk")
             if chunk is None:
                 return
             choices = chunk.choices
         if not self._head:
             self._head = rename(chunk, RESPONSE)
-        if (usage := getattr(chunk, "usage", None)) is not None:
+        if (usage := field(chunk, "usage")) is not None:
             self._usage = usage
         for choice in choices or ():
             known = self._choices.get(choice.index)
@@ -213,6 +211,9 @@ def with_usage(kwargs: dict[str, Any]) -> dict[str, Any] | None:
 
 
 def is_usage_chunk(chunk: Any) -> bool:
-    """Whether this chunk exists only because we asked for usage."""
-    chunk = getattr(chunk, "chunk", chunk)
-    return getattr(chunk, "choices", None) == [] and getattr(chunk, "usage", None) is not None
+    """Whether this chunk, or event of the helper, exists only because we asked for usage."""
+    choices = field(chunk, "choices")
+    if choices is None:
+        chunk = field(chunk, "chunk")
+        choices = field(chunk, "choices")
+    return choices == [] and field(chunk, "usage") is not None

@@ -252,9 +252,13 @@ class Call:
         span = self.span
         if span is None:
             return
+        plain = span.attributes if span.attributes is not None else {}
+        span.attributes = plain
         for name, value in attributes.items():
             kind = type(value)
-            if kind is not list and kind is not dict:
+            if kind is int or kind is float or kind is bool or (kind is str and len(value) < 1000):
+                plain[name] = value  # as `set` would, without asking what is known
+            elif kind is not list and kind is not dict:
                 span.set(name, value)
             elif value:
                 span.set(name, value) if name in _LISTS else span.set_json(name, value)
