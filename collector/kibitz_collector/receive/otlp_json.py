@@ -2,8 +2,8 @@
 
 Shape: {"resourceSpans": [{"resource": {"attributes": […]}, "scopeSpans": [{"scope": {"name"},
 "spans": [{"traceId", "spanId", "parentSpanId", "name", "kind", "startTimeUnixNano", …}]}]}]}. Ids
-are hex as the standard says, or base64 as protobuf's own JSON writes them; enums are numbers or names;
-64-bit numbers are text or numbers.
+are hex as the standard says, or base64 as protobuf's own JSON writes them; enums are numbers or
+names; 64-bit numbers are text or numbers.
 """
 
 import json
