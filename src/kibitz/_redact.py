@@ -23,7 +23,8 @@ FAILED = "[redaction failed]"
 
 Hook = Callable[[str, str], str]
 
-_MOST_ANCHORS = 48  # up to here an automaton compares whole vectors: 0.7 µs instead of 5 µs
+# Up to here, and with like ones together, an automaton compares whole vectors: 0.6 µs, not 5 µs.
+_MOST_ANCHORS = 54
 _SMALL_BYTES = 64 * 1024
 _BEFORE, _AFTER = 256, 16 * 1024  # of a hit in a large record: where its pattern is tried
 _KEPT_ON_FAILURE = frozenset(
@@ -88,7 +89,7 @@ class Redactor:
 
 def _automata() -> list[tuple[BytesAhoCorasick, list[int]]]:
     """Automata over all anchors, and which pattern each anchor belongs to."""
-    pairs = [(text.encode(), n) for n, each in enumerate(SECRETS) for text in each.anchors]
+    pairs = sorted((text.encode(), n) for n, each in enumerate(SECRETS) for text in each.anchors)
     parts = [pairs[i : i + _MOST_ANCHORS] for i in range(0, len(pairs), _MOST_ANCHORS)]
     return [
         (
