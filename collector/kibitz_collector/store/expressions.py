@@ -62,6 +62,16 @@ class TextMatch(_Predicate):
         super().__init__(seq, _text(fts_query(wanted)), _text(ts_query(wanted)))
 
 
+class TextFound(_Predicate):
+    """Whether a row of the text index itself has all that is sought."""
+
+    name = "kibitz_text_found"
+    inherit_cache = True
+
+    def __init__(self, wanted: Sequence[Sought]) -> None:
+        super().__init__(_text(fts_query(wanted)), _text(ts_query(wanted)))
+
+
 def fts_query(wanted: Sequence[Sought]) -> str:
     """Write what is sought for FTS5; tokens are letters and digits, nothing needs escaping."""
     return " AND ".join(
@@ -135,3 +145,15 @@ def _text_match_postgresql(element: TextMatch, compiler: Any, **options: Any) ->
     seq, _fts, ts = _arguments(element, compiler, options)
     found = f"SELECT log_text.seq FROM log_text WHERE tokens @@ CAST({ts()} AS tsquery)"
     return f"({seq()} IN ({found}))"
+
+
+@compiles(TextFound)
+def _text_found(element: TextFound, compiler: Any, **options: Any) -> str:
+    fts, _ts = _arguments(element, compiler, options)
+    return f"log_text MATCH {fts()}"
+
+
+@compiles(TextFound, "postgresql")
+def _text_found_postgresql(element: TextFound, compiler: Any, **options: Any) -> str:
+    _fts, ts = _arguments(element, compiler, options)
+    return f"log_text.tokens @@ CAST({ts()} AS tsquery)"

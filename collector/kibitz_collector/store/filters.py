@@ -125,7 +125,12 @@ class _Compiler:
     def _file(self, node: Comparison) -> Condition:
         if node.op == "exists":
             return LOG.c.file_id.is_not(None)
-        return LOG.c.file_id.in_(self._file_ids(_compare(FILE.c.path, node.op, node.value)))
+        found = self._file_ids(_compare(FILE.c.path, node.op, node.value))
+        if node.op == "=" and self._workspace_id is not None:
+            # One File at most: said so, the index over File and start gives the order as well.
+            one: Condition = LOG.c.file_id == found.scalar_subquery()
+            return one
+        return LOG.c.file_id.in_(found)
 
     def _file_ids(self, condition: Condition) -> Any:
         return select(FILE.c.id).where(*self._within(FILE), condition)

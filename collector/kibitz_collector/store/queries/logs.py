@@ -1,7 +1,7 @@
 """Reads Logs: listings, one Log, a trace, and what came after a `seq`."""
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from sqlalchemy import Select, and_, func, or_, select, tuple_
@@ -13,6 +13,7 @@ from kibitz_collector.records import LogDetail, LogSummary, Page, Tokens, TraceT
 from kibitz_collector.store.bodies import decode_bodies
 from kibitz_collector.store.filters import LOG, Condition, compile_filter
 from kibitz_collector.store.queries.cursors import read_cursor, write_cursor
+from kibitz_collector.store.queries.driven import MAX_SEQ, Driver, driver_of, read_driven
 from kibitz_collector.store.queries.judgments import judgments_of
 from kibitz_collector.store.queries.summaries import read_summaries, select_summaries
 from kibitz_collector.store.rows import TOKEN_COLUMNS, table
@@ -36,10 +37,18 @@ def list_logs(
 ) -> Page[LogSummary]:
     """List Logs that match, newest start first, with their judgments.
 
+    A filter with words or a metadata value lists the newest arrival first.
+
     Plain spans of traces without a GenAI call are left out unless `include_hidden`; judgments too,
     unless the filter speaks of kinds, Files or ids.
     Raises: BadQuery: the cursor is not one of ours.
     """
+    limit = max(1, min(limit, MAX_LIMIT))
+    driver = driver_of(where)
+    if driver is not None:
+        return _list_driven(
+            session, workspace_id, driver, where, cursor, limit, roots_only, include_hidden
+        )
     conditions = [
         LOG.c.workspace_id == workspace_id,
         *_listed(workspace_id, where, roots_only, include_hidden),
@@ -47,7 +56,6 @@ def list_logs(
     if cursor is not None:
         start_ns, seq = read_cursor(cursor, int, int)
         conditions.append(tuple_(LOG.c.start_ns, LOG.c.seq) < tuple_(start_ns, seq))
-    limit = max(1, min(limit, MAX_LIMIT))
     statement = (
         select_summaries()
         .where(*conditions)
@@ -72,15 +80,18 @@ def list_after(
 ) -> list[LogSummary]:
     """List Logs that were stored after a `seq`, oldest first: how pages and `tail` follow."""
     after = max(-(2**63), min(seq, 2**63 - 1))
-    # "+ 0" keeps SQLite from going by the workspace and sorting all of it: few Logs are newer.
-    own = LOG.c.workspace_id + 0 == workspace_id
-    statement = (
-        select_summaries()
-        .where(LOG.c.seq > after, own, *_listed(workspace_id, where, roots_only, include_hidden))
-        .order_by(LOG.c.seq)
-        .limit(max(1, min(limit, MAX_LIMIT)))
-    )
-    rows = session.connection().execute(statement).all()
+    limit = max(1, min(limit, MAX_LIMIT))
+    driver = driver_of(where)
+    listed = _listed(workspace_id, where, roots_only, include_hidden, driver)
+
+    def page(newer: Condition) -> Select[Any]:
+        return select_summaries().where(newer, _own(workspace_id), *listed)
+
+    if driver is not None:
+        rows = read_driven(session, workspace_id, driver, page, limit, after=after)
+    else:
+        statement = page(LOG.c.seq > after).order_by(LOG.c.seq).limit(limit)
+        rows = list(session.connection().execute(statement))
     return read_summaries(session, workspace_id, rows)
 
 
@@ -165,7 +176,7 @@ def totals_of(
     return {row["trace_id"]: _totals(row) for row in rows}
 
 
-def _totals(row: Mapping[str, Any]) -> TraceTotals:
+def _totals(row: Any) -> TraceTotals:
     counts = {column.removeprefix("tokens_"): row[column] for column in TOKEN_COLUMNS}
     return TraceTotals(
         log_count=row["log_count"],
@@ -177,10 +188,40 @@ def _totals(row: Mapping[str, Any]) -> TraceTotals:
     )
 
 
+def _list_driven(
+    session: Session,
+    workspace_id: int,
+    driver: Driver,
+    where: Node,
+    cursor: str | None,
+    limit: int,
+    roots_only: bool,
+    include_hidden: bool,
+) -> Page[LogSummary]:
+    before = MAX_SEQ if cursor is None else int(read_cursor(cursor, int)[0])
+    listed = _listed(workspace_id, where, roots_only, include_hidden, driver)
+
+    def page(candidates: Condition) -> Select[Any]:
+        return select_summaries().where(candidates, _own(workspace_id), *listed)
+
+    rows = read_driven(session, workspace_id, driver, page, limit + 1, before=before)
+    items = read_summaries(session, workspace_id, rows[:limit])
+    return Page(items=items, next_cursor=write_cursor(items[-1].seq) if len(rows) > limit else None)
+
+
+def _own(workspace_id: int) -> Condition:
+    # "+ 0" keeps SQLite from going by the workspace and sorting all of it: `seq` is narrower.
+    return LOG.c.workspace_id + 0 == workspace_id
+
+
 def _listed(
-    workspace_id: int, where: Node, roots_only: bool, include_hidden: bool
+    workspace_id: int,
+    where: Node,
+    roots_only: bool,
+    include_hidden: bool,
+    driver: Driver | None = None,
 ) -> list[Condition]:
-    """Return the conditions of a listing, but for the workspace."""
+    """Return the conditions of a listing, but for the workspace and what leads it."""
     conditions: list[Condition] = []
     if roots_only:
         conditions += [LOG.c.trace_parent_id.is_(None), LOG.c.parent_id.is_(None)]
@@ -188,7 +229,8 @@ def _listed(
         conditions.append(LOG.c.is_hidden.is_(False))
         if not roots_only and not names_kind(where):
             conditions.append(or_(LOG.c.kind != "evaluator", LOG.c.parent_id.is_(None)))
-    conditions.append(compile_filter(where, time.time_ns(), workspace_id=workspace_id))
+    rest = where if driver is None else driver.rest
+    conditions.append(compile_filter(rest, time.time_ns(), workspace_id=workspace_id))
     return conditions
 
 

@@ -212,3 +212,40 @@ def test_what_is_not_there_or_anothers_is_not_found(store: Store) -> None:
         with pytest.raises(NotFound):
             logs.trace_totals(session, WORKSPACE, TRACE)
         assert logs.get_trace(session, WORKSPACE, TRACE) == []
+
+
+def test_words_and_metadata_lead_a_listing_through_rare_and_common(store: Store) -> None:
+    """Enough Logs that candidates are drawn several times before a page is full."""
+
+    def made(n: int) -> LogRecord:
+        body = LogBody(
+            inputs={"q": "common" + (" rare" if n % 400 == 0 else "")},
+            metadata={"plan": "pro" if n % 3 else "free", "n": n % 2},
+        )
+        # Later arrivals start earlier: the order of arrival must show.
+        return log(f"log_{n}", start_ns=START_NS - n, user=f"u{n % 150}", body=body)
+
+    count = 900
+    store.ingest(WORKSPACE, [made(n) for n in range(count)])
+    store.ingest(2, [made(0)])
+    index_all(store)
+    newest = range(count - 1, -1, -1)
+    expected = {
+        "common": list(newest),
+        "rare": [800, 400, 0],
+        "rare common -nothing": [800, 400, 0],
+        "common user:u7": [n for n in newest if n % 150 == 7],
+        "common nothing": [],
+        "metadata.plan:free": [n for n in newest if n % 3 == 0],
+        "metadata.plan:free user:u3": [n for n in newest if n % 150 == 3],
+        "metadata.n:1 metadata.plan:pro": [n for n in newest if n % 2 and n % 3],
+        "metadata.n:1.0 rare": [],
+    }
+    with store.read() as session:
+        for text, numbers in expected.items():
+            ids = [f"log_{n}" for n in numbers]
+            where = parse(text)
+            assert all_pages(session, where=where, limit=97) == ids, text
+            assert logs.count_logs(session, WORKSPACE, where) == len(ids), text
+            after = logs.list_after(session, WORKSPACE, 0, 500, where=where)
+            assert [one.id for one in after] == ids[::-1][:500], text
