@@ -112,3 +112,24 @@ def test_call_outside_the_sample_is_made_and_not_recorded(client: openai.OpenAI)
             len(list(client.chat.completions.create(model="hello", messages=HI, stream=True))) == 5
         )
     assert len(recorded) == 0
+
+
+def test_what_runs_inside_a_prompt_s_call_is_its_child(
+    openai_server: WireServer, spans: RecordedSpans
+) -> None:
+    @kibitz.tool(path="support/sign")
+    def sign(request: Any) -> None:
+        request.headers["x-signed"] = "yes"
+
+    url = f"{openai_server.url}/v1"
+    http = openai.DefaultHttpxClient(event_hooks={"request": [sign]})
+
+    @kibitz.prompt(path="support/reply", template=HI)
+    def reply() -> None:
+        with openai.OpenAI(api_key="k", base_url=url, http_client=http) as client:
+            client.chat.completions.create(model="hello", messages=HI)
+
+    reply()
+    tool, call = spans.spans.as_dicts()
+    assert tool["attributes"]["kibitz.file.path"] == "support/sign"
+    assert tool["parent_id"] == call["span_id"]
