@@ -1,4 +1,4 @@
-"""Apprise channel (`apprise>=1.9`): chat, paging and SMS services whose host Apprise itself knows.
+"""Apprise channel (`apprise>=2.2`): chat, paging and SMS services whose host Apprise itself knows.
 
 Apprise checks no addresses, so a URL with a host of its own (`json://10.0.0.1`) could reach
 anything the collector can; such services need the admin's setting.
@@ -9,6 +9,7 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
+from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
 from kibitz_collector.alert.channels.outgoing import (
@@ -20,6 +21,7 @@ from kibitz_collector.alert.channels.outgoing import (
 )
 from kibitz_collector.errors import Invalid
 
+TIMEOUT_S = 15.0
 FIXED_HOSTS = frozenset(
     """
     brevo cliq dingtalk discord feishu firehydrant flock gchat groupme ilert incidentio lark
@@ -89,7 +91,7 @@ def check_fixed_host(url: str) -> None:
         raise Invalid(f"the argument {sorted(refused)[0]!r} is refused in an apprise URL; {_ASK}")
 
 
-def build(url: str) -> Callable[..., object]:
+def build(url: str) -> Callable[..., Any]:
     """Let Apprise read a URL.
 
     Raises: Invalid: it does not understand it.
@@ -119,19 +121,21 @@ def notify(url: str, outgoing: Outgoing) -> None:
         notifier = build(url)
     except Invalid as error:
         raise NotDelivered(error.message, is_final=True) from None
-    with _said() as said:
-        is_told = notifier(
-            title=outgoing.title,
-            body=outgoing.text,
-            notify_type="success" if outgoing.is_good_news else "failure",
-        )
-    if not is_told:
+    result = notifier(
+        title=outgoing.title,
+        body=outgoing.text,
+        notify_type="success" if outgoing.is_good_news else "failure",
+        timeout=TIMEOUT_S,
+        log_level=logging.WARNING,
+    )
+    if not result:
+        said = [entry.message for entry in result.logs()]
         raise NotDelivered(f"the service did not take it{_because(said)}")
 
 
 @contextmanager
 def _said() -> Iterator[list[str]]:
-    """Collect what Apprise logs on this thread: it returns False and says why only there."""
+    """Collect what Apprise logs on this thread: reading a URL, it says why not only there."""
     lines: list[str] = []
     thread_id = threading.get_ident()
 

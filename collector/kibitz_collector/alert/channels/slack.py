@@ -6,7 +6,7 @@ from kibitz_collector.alert.channels import apprise
 from kibitz_collector.alert.channels.outgoing import ChannelKind, Config, Outgoing, Surroundings
 from kibitz_collector.errors import Invalid
 
-_URL = re.compile(r"https://hooks\.slack\.com/services/T\w{1,30}/B\w{1,30}/\w{1,60}/?", re.ASCII)
+_URL = re.compile(r"https://hooks\.slack\.com/services/T\w{1,30}/[AB]\w{1,30}/\w{1,60}/?", re.ASCII)
 
 
 def read(config: Config, surroundings: Surroundings) -> Config:

@@ -102,9 +102,10 @@ def save_state(
     if before.revision == 0:
         row = {"rule_id": rule.id, "group_key": key, "workspace_id": rule.workspace_id, **values}
         statement = dialect.insert(session.connection(), STATE).values(row)
-        done = session.execute(statement.on_conflict_do_nothing())
-    else:
-        done = session.execute(update(STATE).where(*_state(rule, key, before)).values(values))
+        # RETURNING says what was inserted; psycopg's row count of such an INSERT is -1.
+        new = statement.on_conflict_do_nothing().returning(STATE.c.rule_id)
+        return session.execute(new).first() is not None
+    done = session.execute(update(STATE).where(*_state(rule, key, before)).values(values))
     return bool(done.rowcount == 1)  # type: ignore[attr-defined]
 
 

@@ -40,7 +40,8 @@ def enqueue(session: Session, workspace_id: int, message: Message, now_ns: int) 
             "created_ns": now_ns,
         }
         statement = dialect.insert(session.connection(), table(Delivery)).values(row)
-        count += session.execute(statement.on_conflict_do_nothing()).rowcount  # type: ignore[attr-defined]
+        new = statement.on_conflict_do_nothing().returning(table(Delivery).c.id)
+        count += session.execute(new).first() is not None
     return count
 
 
