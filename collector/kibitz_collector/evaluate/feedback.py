@@ -42,7 +42,7 @@ def give_judgment(
     Raises: NotFound: no such Log. Invalid: the value is not one the evaluator may give.
     """
     with store.read() as session:
-        judged = log_queries.get_log(session, workspace_id, log_id).summary
+        log_queries.get_log(session, workspace_id, log_id)
         known = file_queries.find_file(session, workspace_id, evaluator)
         version = (
             file_queries.get_version(session, workspace_id, known.version_id)
@@ -62,8 +62,6 @@ def give_judgment(
         name=evaluator,
         start_ns=now_ns,
         end_ns=now_ns,
-        trace_id=judged.trace_id,
-        session_id=judged.session_id,
         parent_id=log_id,
         file=FileReference(kind="evaluator", path=evaluator, content=content),
         source="api",
