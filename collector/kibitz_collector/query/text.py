@@ -7,6 +7,7 @@ part of a run is found. What is searched for is a row of adjacent tokens whose l
 
 import re
 import unicodedata
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -25,6 +26,7 @@ _CJK = (
     "\ua960-\ua97f\uac00-\ud7ff\uf900-\ufaff\uff66-\uffdc\U00020000-\U0003ffff"
 )
 _RUN = re.compile(f"([{_CJK}]+)|[^\\W_{_CJK}]+")
+_ASCII_WORD = re.compile("[a-z0-9]+")
 _MAX_DEPTH = 16
 
 
@@ -42,25 +44,37 @@ def index_tokens(pieces: Sequence[str]) -> list[str]:
     At most MAX_TEXT_BYTES of text count; a word's occurrences past MAX_POSITIONS become BREAKs.
     """
     tokens: list[str] = []
-    seen: dict[str, int] = {}
     left = MAX_TEXT_BYTES
     for piece in pieces:
         # A character has at least one byte: cut first, so that 20 MB are not encoded for 32 KB.
         encoded = piece[:left].encode("utf-8", "ignore")[:left]
         left -= len(encoded)
-        for token in _split(encoded.decode("utf-8", "ignore")):
-            count = seen[token] = seen.get(token, 0) + 1
-            tokens.append(token if count <= MAX_POSITIONS else BREAK)
+        tokens += _split(encoded.decode("utf-8", "ignore"))
         if tokens and tokens[-1] != BREAK:
             tokens.append(BREAK)
         if left <= 0 or len(tokens) >= MAX_TOKENS:
             break
-    return tokens[:MAX_TOKENS]
+    return _thinned(tokens[:MAX_TOKENS])
+
+
+def _thinned(tokens: list[str]) -> list[str]:
+    """Put a BREAK for each occurrence of a word past MAX_POSITIONS."""
+    if len(tokens) <= MAX_POSITIONS:
+        return tokens
+    left = {
+        token: MAX_POSITIONS for token, count in Counter(tokens).items() if count > MAX_POSITIONS
+    }
+    for place, token in enumerate(tokens) if left else ():
+        if token in left:
+            left[token] -= 1
+            if left[token] < 0:
+                tokens[place] = BREAK
+    return tokens
 
 
 def sought(node: Text) -> Sought:
     """Return what a Text node looks for; no tokens: nothing can be found by it."""
-    tokens = list(_split(node.text))
+    tokens = _split(node.text)
     is_prefix = node.how == "prefix"
     if tokens and _is_cjk(tokens[-1]) and len(tokens[-1]) == 1:
         if len(tokens) > 1 and _is_cjk(tokens[-2]) and tokens[-2].endswith(tokens[-1]):
@@ -103,19 +117,18 @@ def body_pieces(kind: str, body: LogBody) -> list[str]:
     return pieces
 
 
-def _split(text: str) -> Iterator[str]:
-    if not text.isascii():
-        text = unicodedata.normalize("NFC", text)
-    folded = text.casefold()
-    if not folded.isascii():
-        folded = unicodedata.normalize("NFC", folded)
+def _split(text: str) -> list[str]:
+    if text.isascii():
+        return [word[:MAX_TOKEN_CHARACTERS] for word in _ASCII_WORD.findall(text.lower())]
+    folded = unicodedata.normalize("NFC", unicodedata.normalize("NFC", text).casefold())
+    tokens: list[str] = []
     for found in _RUN.finditer(folded):
         run = found.group()
         if found.lastindex:
-            for start in range(len(run)):
-                yield run[start : start + 2]
+            tokens += (run[start : start + 2] for start in range(len(run)))
         else:
-            yield run[:MAX_TOKEN_CHARACTERS]
+            tokens.append(run[:MAX_TOKEN_CHARACTERS])
+    return tokens
 
 
 def _is_cjk(token: str) -> bool:

@@ -16,6 +16,7 @@ from sqlmodel import Session
 from kibitz_collector.query.ast import And, Comparison, Node, Text
 from kibitz_collector.query.fields import check
 from kibitz_collector.query.matcher import metadata_forms
+from kibitz_collector.query.simplify import simplify
 from kibitz_collector.query.text import Sought, sought
 from kibitz_collector.store.expressions import TextFound
 from kibitz_collector.store.filters import LOG, METADATA
@@ -36,6 +37,7 @@ class Driver:
 
 def driver_of(node: Node) -> Driver | None:
     """Find what can lead a listing with this filter: its words, else a metadata value."""
+    node = simplify(node)
     parts = node.parts if isinstance(node, And) else (node,)
     texts = tuple(sought(part) for part in parts if isinstance(part, Text))
     if texts:

@@ -94,7 +94,13 @@ def _read(
             session, caller.workspace_id, where=recent, cursor=cursor, roots_only=view == "traces"
         )
         series = series_queries.log_series(
-            session, caller.workspace_id, where, now_ns - span_ns, now_ns, bucket_ns
+            session,
+            caller.workspace_id,
+            where,
+            now_ns - span_ns,
+            now_ns,
+            bucket_ns,
+            percentiles=False,
         )
         newest = log_queries.newest_seq(session, caller.workspace_id)
         # A root's own tokens and cost are rarely known: in the list of traces it shows the sums.

@@ -7,7 +7,7 @@ import pytest
 from sqlalchemy import event
 from sqlmodel import Session
 
-from kibitz_collector.query import parse
+from kibitz_collector.query import And, Comparison, parse
 from kibitz_collector.store import Store
 from kibitz_collector.store.queries import logs, sessions
 from tests.collector.store.facts import TRACE
@@ -79,6 +79,11 @@ def test_words_and_metadata_are_looked_up_not_scanned_for(sqlite_store: Store) -
     def file(session: Session) -> None:
         logs.list_logs(session, WORKSPACE, where=parse("file:a/b"))
 
+    def nested(session: Session) -> None:
+        recent = And((parse("refund user:u"), Comparison("started", ">=", 5)))
+        logs.list_logs(session, WORKSPACE, where=recent)
+
+    assert plan(sqlite_store, nested) == plan(sqlite_store, words)
     (detail,) = plan(sqlite_store, words)  # one step: the index gives the order too
     assert "log_text VIRTUAL TABLE INDEX" in detail
     (detail,) = plan(sqlite_store, metadata)
