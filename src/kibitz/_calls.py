@@ -76,12 +76,12 @@ class Declaration:
 
 def _hold_back(span: Span, around: Scope | None) -> None:
     """Make a prompt's scope: its place is where its provider calls will be, beside each other."""
-    span.scope = Scope(
+    span.held_back = Scope(
         span.trace_id,
         span.parent_id,
         span=around.span if around is not None else None,
         carried=span.carried,
-        otel_span=span.scope.otel_span,
+        otel_span=span.otel_span,
         prompt=PromptScope(span),
         is_dropped=span.is_dropped,
         ambient_id=span.ambient_id,

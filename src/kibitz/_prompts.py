@@ -34,6 +34,4 @@ class PromptScope:
         if not self.is_claimed:
             self.is_claimed = True
             span.span_id = own.span_id
-            # The scope was made with the id given up here: what runs inside must find this one.
-            span.scope = span.scope.replace(span_id=own.span_id)
             own.heir = span

@@ -43,7 +43,10 @@ NOTHING_CARRIED = Carried()
 
 
 class Scope:
-    """One level of nesting; immutable. `trace_id` 0: no trace yet; `span_id` 0: a root is next."""
+    """One level of nesting. `trace_id` 0: no trace yet; `span_id` 0: a root is next.
+
+    A span is the scope of what it calls; sessions, prompts and remote callers make others.
+    """
 
     __slots__ = (
         "ambient_id",
@@ -79,7 +82,7 @@ class Scope:
 
     def replace(self, **changes: Any) -> Scope:
         """Return a copy with some fields changed."""
-        fields = {name: getattr(self, name) for name in self.__slots__}
+        fields = {name: getattr(self, name) for name in Scope.__slots__}
         return Scope(**{**fields, **changes})
 
 

@@ -24,7 +24,6 @@ from kibitz._scope import (
     KEY,
     NOTHING_CARRIED,
     OTEL_SPAN_KEY,
-    Carried,
     Scope,
     enter,
     leave,
@@ -51,20 +50,18 @@ _SAMPLED = TraceFlags(TraceFlags.SAMPLED)
 _UNSAMPLED = TraceFlags(TraceFlags.DEFAULT)
 
 
-class Span(trace.Span):
-    """One running call. Not thread-safe but for `end`, which counts once."""
+class Span(trace.Span, Scope):
+    """One running call, and the scope of what it calls; only `end` may race with itself."""
 
     __slots__ = (
-        "ambient_id",
         "attributes",
         "capture",
-        "carried",
         "context",
         "events",
         "failure",
         "heir",
+        "held_back",
         "inputs",
-        "is_dropped",
         "is_ended",
         "kind",
         "metadata",
@@ -73,23 +70,16 @@ class Span(trace.Span):
         "parent_id",
         "path",
         "runtime",
-        "scope",
-        "span_id",
         "start_ns",
         "static",
         "tags",
-        "trace_id",
         "truncated",
     )
 
     runtime: Runtime
     context: Context  # what was current before
-    scope: Scope  # what is current inside
-    trace_id: int
-    span_id: int
+    held_back: Scope | None  # a prompt's: what is current inside instead of the span
     parent_id: int
-    ambient_id: int
-    carried: Carried
     name_json: bytes
     kind: int
     static: bytes  # attributes encoded beforehand, joined by commas
@@ -105,8 +95,20 @@ class Span(trace.Span):
     truncated: dict[str, int] | None
     heir: Span | None  # the provider's span that took this prompt's place
     path: str | None  # of the File
-    is_dropped: bool
     is_ended: bool
+
+    def __init__(self) -> None:
+        """All fields are set by `begin`: a call with so many arguments costs as much again."""
+
+    @property
+    def span(self) -> Span:  # type: ignore[override]  # of the scope that it is
+        """The span itself."""
+        return self
+
+    @property
+    def scope(self) -> Scope:
+        """What is current inside. In no field: a cycle would leave each span to the collector."""
+        return self if self.held_back is None else self.held_back
 
     # --- for decorators and integrations
 
@@ -383,14 +385,8 @@ def begin(
     span.kind = kind
     span.inputs = span.output = span.attributes = span.metadata = span.tags = span.events = None
     span.failure = span.truncated = span.heir = span.path = None
-    span.scope = Scope(
-        span.trace_id,
-        span.span_id,
-        span=span,
-        carried=span.carried,
-        otel_span=otel_span,
-        is_dropped=span.is_dropped,
-    )
+    span.otel_span = otel_span
+    span.prompt = span.held_back = None
     span.start_ns = runtime.now_ns()
     return span
 
