@@ -72,7 +72,7 @@ def nice_ceiling(value: float) -> float:
     """Return the next 1, 2 or 5 times a power of ten that is not below the value."""
     if value <= 0:
         return 1
-    power = 10 ** floor(log10(value))
+    power = 10.0 ** floor(log10(value))
     return next(m * power for m in (1, 2, 5, 10) if m * power >= value * 0.999999)
 
 

@@ -1,0 +1,1 @@
+"""All reads: functions `(session, workspace_id, …) -> records`."""
