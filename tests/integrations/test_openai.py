@@ -490,7 +490,7 @@ def test_messages_from_a_generator_still_reach_the_provider(
     assert "gen_ai.input.messages" not in spans.only()["attributes"]
 
 
-def test_connection_cut_in_a_stream_keeps_what_was_read(
+def test_error_in_a_stream_keeps_what_was_read(
     client: openai.OpenAI, openai_server: WireServer, spans: RecordedSpans
 ) -> None:
     def broken(request: Request) -> Reply:
@@ -504,6 +504,41 @@ def test_connection_cut_in_a_stream_keeps_what_was_read(
     span = spans.only()
     assert span["error"] == "it broke"
     assert span["attributes"]["gen_ai.output.messages"][0]["parts"] == [part("Hello")]
+
+
+def test_chunks_of_a_slow_stream_reach_the_host_at_once(
+    client: openai.OpenAI, openai_server: WireServer, spans: RecordedSpans
+) -> None:
+    release = threading.Event()
+
+    def slow(request: Request) -> Reply:
+        reply = wire.answer(request)
+        reply.hold = 2, release
+        return reply
+
+    openai_server.script = slow
+    stream = client.chat.completions.create(model="hello", messages=HI, stream=True)
+    assert next(stream).choices[0].delta.content == ""
+    assert next(stream).choices[0].delta.content == "Hello"
+    assert spans.as_dicts() == []
+    release.set()
+    list(stream)
+    assert spans.as_dicts() == [hello(openai_server, **STREAMED)]
+
+
+def test_stream_the_server_cuts_short_has_no_finish_reason(
+    client: openai.OpenAI, openai_server: WireServer, spans: RecordedSpans
+) -> None:
+    def cut(request: Request) -> Reply:
+        reply = wire.answer(request)
+        reply.break_after = 2
+        return reply
+
+    openai_server.script = cut
+    assert len(list(client.chat.completions.create(model="hello", messages=HI, stream=True))) == 2
+    attributes = spans.only()["attributes"]
+    assert attributes["gen_ai.output.messages"][0]["parts"] == [part("Hello")]
+    assert "gen_ai.response.finish_reasons" not in attributes
 
 
 async def test_cancelled_call_ends_its_span(

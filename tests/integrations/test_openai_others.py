@@ -192,6 +192,11 @@ def test_raw_response_of_responses_is_recorded(
     assert spans.as_dicts() == [hello(openai_server)]
 
 
+def test_reading_a_response_again_is_not_a_chat() -> None:
+    read = read_request({"response_id": "resp_1"})
+    assert read["gen_ai.operation.name"] == "fetch_response"
+
+
 def test_every_kind_of_input_item_is_read() -> None:
     items = [
         {"role": "developer", "content": "be kind"},

@@ -42,6 +42,8 @@ def read_request(kwargs: dict[str, Any]) -> Attributes:
     read = rename(told, PARAMETERS)
     read[sc.REQUEST_MODEL] = str(told.get("model", ""))
     read[sc.API_TYPE] = "responses"
+    if "response_id" in told:  # reads again what another call has paid for
+        read[sc.OPERATION] = sc.OP_FETCH
     read[sc.INPUT_MESSAGES] = read_input(told.get("input"))
     if isinstance(instructions := told.get("instructions"), str):
         read[sc.SYSTEM_INSTRUCTIONS] = [text_part(instructions)]
@@ -130,8 +132,9 @@ def _finish_reason(reply: Any, parts: list[Part]) -> str | None:
             return "length" if reason == "max_output_tokens" else reason
         case "failed":
             return "error"
-        case other:
-            return other if isinstance(other, str) else None
+        case "cancelled":
+            return "cancelled"
+    return None  # queued or in progress: its end is not known here
 
 
 def read_usage(usage: Any) -> Attributes:

@@ -20,10 +20,10 @@ from kibitz.patching import _raw, _streams
 from kibitz.patching._endpoints import Endpoint, StreamFold, is_patched
 from kibitz.patching._reading import Attributes
 
-# Which operation a call of ours is running right here. A framework, the client it uses and a method
-# that calls another patched one are one request to the provider: only the outermost is recorded.
+# The call that is running right here. A framework, the client it uses, and a method that calls
+# another patched one are one request: of one operation only the outermost is recorded.
 # OpenTelemetry's key for this is left alone: setting it would silence the host's own instrumentors.
-_inside: ContextVar[str | None] = ContextVar("kibitz_inside", default=None)
+_inside: ContextVar[Call | None] = ContextVar("kibitz_inside", default=None)
 
 # Servers that refused what we asked for on top; asked once per process.
 _refused: set[str] = set()
@@ -33,23 +33,23 @@ _LISTS = frozenset({sc.FINISH_REASONS, sc.REQUEST_STOP, sc.REQUEST_ENCODING_FORM
 
 
 class inside:
-    """Runs a block as part of one operation, with the span as the current one."""
+    """Runs a block of the host as part of a call, with the call's span as the current one."""
 
-    __slots__ = ("_before", "_operation", "_use")
+    __slots__ = ("_before", "_call", "_use")
 
-    def __init__(self, operation: str, span: Span | None = None) -> None:
-        self._operation = operation
-        self._use = use_span(span)
+    def __init__(self, call: Call) -> None:
+        self._call = call
+        self._use = use_span(call.span)
 
     def __enter__(self) -> None:
         self._before = _inside.get()
-        _inside.set(self._operation)
+        _inside.set(self._call)
         self._use.__enter__()
 
     def __exit__(self, *error: object) -> None:
         self._use.__exit__(*error)
         # No token: a coroutine may be closed from another context, where there is nothing to undo.
-        if _inside.get() is self._operation:
+        if _inside.get() is self._call:
             _inside.set(self._before)
 
 
@@ -61,7 +61,9 @@ def observe(
     kwargs: dict[str, Any],
 ) -> Any:
     """What runs in place of a patched method."""
-    if _inside.get() == endpoint.operation or not is_patched(endpoint):
+    outer = _inside.get()
+    is_inner = outer is not None and outer.covers(endpoint.operation)
+    if is_inner or not is_patched(endpoint):
         return wrapped(*args, **kwargs)
     call = Call(endpoint, resource, kwargs)
     asked = call.extended()
@@ -74,7 +76,7 @@ def observe(
 
 def _stand_in(call: Call, make: Callable[..., Any], asked: dict[str, Any]) -> Any:
     """Make a stream manager as part of its operation, and stand in for it until it is entered."""
-    with inside(call.endpoint.operation):
+    with inside(call):
         manager = make(**asked)
     is_async = hasattr(type(manager), "__aenter__")
     kind = _streams.AsyncManager if is_async else _streams.SyncManager
@@ -94,6 +96,12 @@ class Call:
         self._added: list[str] = []
         self._fold: StreamFold | None = None
         self._resource = resource
+
+    def covers(self, operation: str) -> bool:
+        """Whether a call of this operation made inside is this one again, lower down."""
+        # Not when it is over: a task it started may live on, and inherited what was current.
+        is_over = self.span is not None and self.span.is_ended
+        return operation == self.endpoint.operation and not is_over
 
     # --- before
 
@@ -134,7 +142,7 @@ class Call:
     def run(self, attempt: Callable[[], Any], plain: Callable[[], Any]) -> Any:
         """Make the call; `plain` is the same call without anything of ours in it."""
         try:
-            with inside(self.endpoint.operation, self.span):
+            with inside(self):
                 result = attempt()
         except BaseException as error:
             if not self._is_our_fault(error):
@@ -155,7 +163,7 @@ class Call:
     async def wait(self, awaitable: Awaitable[Any], plain: Callable[[], Any]) -> Any:
         """Await the reply and take it."""
         try:
-            with inside(self.endpoint.operation, self.span):
+            with inside(self):
                 result = await awaitable
         except BaseException as error:
             if not self._is_our_fault(error):

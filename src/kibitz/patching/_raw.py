@@ -73,6 +73,8 @@ class RawRecorder(StandIn):
         object.__setattr__(self, "_kibitz_pieces", bytearray())
 
     def __getattr__(self, name: str) -> Any:
+        if name.startswith("_kibitz_"):
+            raise AttributeError(name)
         value = getattr(self._kibitz_wrapped, name)
         if name == "parse":
             return self._kibitz_after(value, self._kibitz_take)

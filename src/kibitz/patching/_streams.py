@@ -36,6 +36,8 @@ class StandIn:
         raise TypeError("the class of a stream cannot be changed")
 
     def __getattr__(self, name: str) -> Any:
+        if name.startswith("_kibitz_"):  # a slot that was never filled
+            raise AttributeError(name)
         return getattr(self._kibitz_wrapped, name)
 
     def __setattr__(self, name: str, value: Any) -> None:
@@ -69,6 +71,8 @@ class StreamRecorder(StandIn):
         object.__setattr__(self, "_kibitz_views", {})
 
     def __getattr__(self, name: str) -> Any:
+        if name.startswith("_kibitz_"):
+            raise AttributeError(name)
         views = self._kibitz_views
         if name in views:
             return views[name]

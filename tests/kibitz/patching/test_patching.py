@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import gc
 import logging
 import sys
@@ -213,6 +214,35 @@ def test_inner_call_of_the_same_operation_is_not_recorded_twice(client: Any, spa
     client.framework(model="m")
     client.call(model="m")
     assert len(spans) == 2
+
+
+async def test_task_started_inside_a_call_is_recorded_after_the_call(
+    client: Any, spans: Spans
+) -> None:
+    started: list[asyncio.Task[None]] = []
+    is_over = asyncio.Event()
+
+    async def later() -> None:
+        await is_over.wait()
+        client.call(model="late")
+
+    def start(reply: Any) -> Attributes:
+        return {}
+
+    class Starting:
+        def call(self, model: str) -> str:
+            started.append(asyncio.create_task(later()))
+            return model
+
+    module = sys.modules["tests_patched_library"]
+    module.Starting = Starting  # type: ignore[attr-defined]
+    starting = Endpoint("tests_patched_library:Starting.call", "chat", read_request, start)
+    patch(PYTEST, [*ALL, starting])
+    Starting().call(model="early")
+    is_over.set()
+    await started[0]
+    unpatch([starting])
+    assert [span["name"] for span in spans.as_dicts()] == ["chat early", "chat late"]
 
 
 @pytest.mark.parametrize("part", ["read_request", "read_response", "read_client", "extend"])
