@@ -13,6 +13,7 @@ from kibitz_collector.alert.evaluation import Change, write_change
 from kibitz_collector.alert.rules import Reading, check_condition, close, default_recover_s
 from kibitz_collector.alert.sending import base_url, send, surroundings
 from kibitz_collector.config import Settings
+from kibitz_collector.errors import Invalid
 from kibitz_collector.files.ids import random_id
 from kibitz_collector.query.metrics import Metric, metric_text, parse_metric
 from kibitz_collector.store import Session, Store
@@ -63,6 +64,8 @@ def draft_rule(
 
     Raises: BadQuery: the metric does not parse. Invalid: a value makes no sense.
     """
+    if not name.strip():
+        raise Invalid("a rule needs a name")
     parsed = parse_metric(metric)
     condition = Condition(
         metric=metric_text(parsed),
@@ -171,6 +174,8 @@ def create_channel(
 
     Raises: Invalid: the configuration is not allowed. Conflict: the name is taken.
     """
+    if not name.strip():
+        raise Invalid("a channel needs a name")
     chosen = kind_named(kind)
     whole = chosen.read(config, surroundings(store, settings))
     sealed = open_sealer(settings).seal(json.dumps(whole))

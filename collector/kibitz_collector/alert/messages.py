@@ -29,12 +29,12 @@ def payload(firing: Firing, event: Event, base_url: str, now_ns: int) -> dict[st
     sample = (firing.closed_sample or 0) if is_over else firing.sample
     group = dict(zip(metric.group_by, firing.group, strict=False))
     title = _title(firing, event, group)
-    url = f"{base_url}/alerts/{firing.rule_id}"
+    url = f"{base_url}/alerts#{firing.id}"
     logs = [{"id": log_id, "url": f"{base_url}/logs/{log_id}"} for log_id in firing.evidence]
     lines = [title, _numbers(firing, metric, value, sample)]
     if not is_over and logs:
         lines.append("For example: " + " ".join(log["url"] for log in logs))
-    lines.append(f"Rule: {url}")
+    lines.append(f"More: {url}")
     return {
         "type": f"alert.{event}",
         "timestamp": iso(now_ns),

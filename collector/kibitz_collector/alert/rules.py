@@ -21,6 +21,7 @@ from kibitz_collector.store.alerts import (
 )
 
 LONGEST_RECOVERY_S = 60.0
+LONGEST_S = 31 * 86_400
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -121,6 +122,11 @@ def check_condition(condition: Condition) -> None:
         number = getattr(condition, name)
         if number is not None and not math.isfinite(number):
             raise Invalid(f"{name} must be a finite number")
+    for name in ("for_s", "recover_s"):
+        if not 0 <= getattr(condition, name) <= LONGEST_S:
+            raise Invalid(f"{name} must be between 0 and {LONGEST_S} (31 days)")
+    if not 0 <= condition.min_sample <= 10**9:
+        raise Invalid("min_sample must be between 0 and a billion")
     recovery = condition.recovery_threshold
     if recovery is None:
         return

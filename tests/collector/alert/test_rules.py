@@ -163,6 +163,9 @@ def test_a_recovery_threshold_on_the_wrong_side_is_refused():
         check_condition(replace(LOW, recovery_threshold=0.7))
     with pytest.raises(Invalid, match="lies above the threshold"):
         check_condition(Condition(metric="m", comparison=">", threshold=1, recovery_threshold=2))
+    for change in ({"for_s": -1.0}, {"recover_s": 1e9}, {"min_sample": -1}):
+        with pytest.raises(Invalid, match="between"):
+            check_condition(replace(LOW, **change))
     with pytest.raises(Invalid, match="finite"):
         check_condition(replace(LOW, threshold=float("nan")))
 

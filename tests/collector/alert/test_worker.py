@@ -120,7 +120,8 @@ def test_a_drop_in_quality_is_told_by_signed_webhook_and_so_is_the_recovery(worl
     assert (data["sample"], data["window_s"], data["group"]) == (10, 600, {})
     assert data["logs"][0]["url"].endswith(f"/logs/{bad[-1].id}")
     assert data["url"] in data["text"]
-    assert rule.id in data["url"]
+    assert data["url"].endswith(f"/alerts#{firing.id}")
+    assert data["rule"] == {"id": rule.id, "name": "quality"}
     assert first.headers["webhook-id"] != second.headers["webhook-id"]
 
 
