@@ -268,6 +268,20 @@ def test_only_leaf_calls_are_added_up(store: Store) -> None:
         assert (trace["log_count"], trace["usage_count"], trace["priced_count"]) == (6, 2, 2)
 
 
+@pytest.mark.parametrize("order", list(itertools.permutations([0, 1, 2])))
+def test_usage_is_found_below_a_log_that_learns_its_trace_late(
+    store: Store, order: tuple[int, ...]
+) -> None:
+    records = [
+        log("log_a"),
+        log("log_b", "log_a", trace_id=None),
+        log("log_c", "log_b", tokens=Tokens(output=4)),
+    ]
+    ingest_each(store, [records[index] for index in order])
+    covered = {row["id"]: row["is_covered"] for row in rows(store, Log)}
+    assert covered == {"log_a": True, "log_b": True, "log_c": False}
+
+
 def test_an_unknown_price_is_not_a_price_of_zero(store: Store) -> None:
     store.ingest(WORKSPACE, [model_call("log_a", cost_usd=None)])
     trace = rows(store, Trace)[0]
@@ -344,7 +358,7 @@ def forests(draw: st.DrawFn) -> list[LogRecord]:
 
 @given(forests(), st.randoms(use_true_random=False))
 @settings(
-    max_examples=600, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 def test_rows_and_sums_do_not_depend_on_the_order_of_arrival(
     store: Store, records: list[LogRecord], luck: random.Random

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from sqlalchemy import bindparam, insert, select, update
+from sqlalchemy import bindparam, select, update
 from sqlalchemy.engine import Connection
 from sqlmodel import Session
 
@@ -337,7 +337,7 @@ class _Work:
         new = [node.row for node in changed if node.old is None]
         merged = [node for node in changed if node.old is not None]
         if new:
-            self._connection.execute(insert(LOG), new)
+            dialect.insert_many(self._connection, LOG, new)
         if merged:
             _update_rows(self._connection, merged)
         self._write_bodies()
@@ -377,7 +377,7 @@ class _Work:
             }
             (merged if piece.has_body else new).append(row)
         if new:
-            self._connection.execute(insert(BODY), new)
+            dialect.insert_many(self._connection, BODY, new)
         if merged:
             self._connection.execute(
                 update(BODY)

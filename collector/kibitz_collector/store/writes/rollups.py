@@ -28,8 +28,8 @@ def update_rollups(connection: Connection, nodes: Iterable[Node]) -> None:
     changes: dict[tuple[Any, ...], Sums] = {}
     for node in nodes:
         if node.old is not None:
-            _add(changes, node.old, -1)
-        _add(changes, node.row, 1)
+            _add(changes, node.old, contribution(node.old), -1)
+        _add(changes, node.row, node.added(), 1)
     _write(connection, {key: sums for key, sums in changes.items() if any(sums.values())})
 
 
@@ -40,12 +40,11 @@ def rebuild_rollups(session: Session, workspace_id: int) -> None:
     changes: dict[tuple[Any, ...], Sums] = {}
     statement = select(LOG).where(LOG.c.workspace_id == workspace_id)
     for row in connection.execute(statement.execution_options(yield_per=_READ_ROWS)).mappings():
-        _add(changes, dict(row), 1)
+        _add(changes, dict(row), contribution(dict(row)), 1)
     _write(connection, changes)
 
 
-def _add(changes: dict[tuple[Any, ...], Sums], row: Row, sign: int) -> None:
-    sums = contribution(row)
+def _add(changes: dict[tuple[Any, ...], Sums], row: Row, sums: Sums, sign: int) -> None:
     key = rollup_key(row)
     total = changes.get(key)
     if total is None:

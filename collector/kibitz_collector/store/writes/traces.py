@@ -94,7 +94,7 @@ def update_traces(
         if trace_id is None or trace_id in moved:
             continue
         known = node.old is not None and node.old["trace_id"] == trace_id
-        sums = difference(node) if known else contribution(node.row)
+        sums = difference(node) if known else node.added()
         trace = touched.get(trace_id) or traces.get(trace_id)
         touched[trace_id] = fold_trace(trace, node.row, sums, now_ns)
     for trace_id in sorted(moved):
@@ -144,7 +144,7 @@ def update_sessions(
         if session_id is None or session_id in moved:
             continue
         known = node.old is not None and node.old["session_id"] == session_id
-        sums = difference(node) if known else contribution(node.row)
+        sums = difference(node) if known else node.added()
         changes[session_id] = _fold_session(changes.get(session_id), node.row, sums, now_ns)
     _add(connection, [changes[session_id] for session_id in sorted(changes)])
     counted = [
@@ -174,7 +174,7 @@ def recount_session(connection: Connection, workspace_id: int, session_id: str) 
 def difference(node: Node) -> Sums:
     """Return what a changed Log adds beyond what it added before."""
     assert node.old is not None
-    before, after = contribution(node.old), contribution(node.row)
+    before, after = contribution(node.old), node.added()
     return {name: after[name] - before[name] for name in after}
 
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from sqlalchemy import select
 from sqlalchemy.engine import Connection
 
-from kibitz_collector.store.contribution import has_usage
+from kibitz_collector.store.contribution import Sums, contribution, has_usage
 from kibitz_collector.store.rows import (
     INHERITS_SESSION,
     INHERITS_TRACE,
@@ -31,6 +31,13 @@ class Node:
 
     row: Row
     old: Row | None
+    _sums: Sums | None = None
+
+    def added(self) -> Sums:
+        """Return what the Log adds to sums, worked out once: ask when its row is settled."""
+        if self._sums is None:
+            self._sums = contribution(self.row)
+        return self._sums
 
     @property
     def is_changed(self) -> bool:
@@ -94,7 +101,7 @@ def _hand_down(tree: Tree, relatives: "_Relatives") -> None:
         waiting.clear()
         moved = [id_ for id_ in level if _inherit(tree, tree.nodes[id_].row)]
         turns_left -= len(level)
-        relatives.load_children([id_ for id_ in moved if tree.nodes[id_].old is not None])
+        relatives.load_children(moved)
         for id_ in moved:
             waiting.extend(tree.children.get(id_, ()))
 
@@ -141,7 +148,7 @@ class _Relatives:
         self._connection = connection
         self._workspace_id = workspace_id
         self._tree = tree
-        self._known_traces = known_traces
+        self._known_traces: set[str | None] = set(known_traces)
         self._asked_above: set[str] = set()
         self._asked_below: set[str] = set()
         self._somebody_waits = self._find_waiting()
@@ -176,6 +183,7 @@ class _Relatives:
         for id_, row in rows.items():
             if id_ not in self._tree.nodes:
                 self._tree.add(Node(dict(row), row))
+                self._known_traces.add(row["trace_id"])
 
     def _find_waiting(self) -> bool:
         statement = (
