@@ -1,0 +1,1 @@
+"""What a decorated call costs the app: `python -m bench.client`."""
