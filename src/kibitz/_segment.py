@@ -34,6 +34,7 @@ _RECORD_MAGIC = 0xFD4BFE4B
 _MAGIC_BYTES = struct.pack("<I", _RECORD_MAGIC)
 _RECORD = struct.Struct("<IIIIQ")  # magic, length, CRC-32, kind, sequence
 _RECORD_BYTES = _RECORD.size
+_COVERED = struct.Struct("<IIQ")  # of a record's header by its CRC-32: length, kind, sequence
 # zlib lets go of the GIL above 5 KB; with busy host threads it would take milliseconds to get it
 # back.
 _CRC_PIECE = 4096
@@ -86,15 +87,19 @@ class Header:
 
 
 def checksum(kind: int, sequence: int, payload: bytes) -> int:
-    """CRC-32 over the payload, seeded with kind and sequence so that these are covered too."""
-    seed = sequence << 3 | kind
-    seed = (seed ^ seed >> 32) & 0xFFFFFFFF
-    if len(payload) <= _CRC_PIECE:
-        return zlib.crc32(payload, seed)
+    """CRC-32 over length, kind, sequence and payload.
+
+    These fields themselves as the seed would not do: a seed is added to the first four bytes, so
+    two flipped bits could cancel each other.
+    """
+    length = len(payload)
+    crc = zlib.crc32(_COVERED.pack(length, kind, sequence))
+    if length <= _CRC_PIECE:
+        return zlib.crc32(payload, crc)
     view = memoryview(payload)
-    for start in range(0, len(payload), _CRC_PIECE):
-        seed = zlib.crc32(view[start : start + _CRC_PIECE], seed)
-    return seed
+    for start in range(0, length, _CRC_PIECE):
+        crc = zlib.crc32(view[start : start + _CRC_PIECE], crc)
+    return crc
 
 
 def _aligned(offset: int) -> int:
@@ -140,8 +145,7 @@ class Segment:
         if end + _RECORD_BYTES > self._limit:
             return False
         if length <= _CRC_PIECE:  # `checksum`, without the call
-            seed = sequence << 3 | kind
-            crc = zlib.crc32(payload, (seed ^ seed >> 32) & 0xFFFFFFFF)
+            crc = zlib.crc32(payload, zlib.crc32(_COVERED.pack(length, kind, sequence)))
         else:
             crc = checksum(kind, sequence, payload)
         self._map[body:end] = payload
@@ -325,6 +329,6 @@ def _record_at(data: bytes, position: int) -> Record | None:
     if magic != _RECORD_MAGIC or body + length > len(data):
         return None
     payload = data[body : body + length]
-    if not 0 < kind < 8 or sequence >> 61 or checksum(kind, sequence, payload) != crc:
+    if not 0 < kind < 8 or checksum(kind, sequence, payload) != crc:
         return None
     return Record(sequence, kind, payload, position, _aligned(body + length))
