@@ -23,8 +23,8 @@ PEERS: dict[str, tuple[str, ...]] = {
 
 def python_of(venvs: Path, peer: str) -> Path | None:
     """The interpreter a peer is installed for, or None if there is none."""
-    python = venvs / peer / "bin" / "python"
-    return python if python.exists() else None
+    folder = venvs / peer
+    return folder / "bin" / "python" if (folder / "ready").exists() else None
 
 
 def install(venvs: Path, peer: str) -> None:

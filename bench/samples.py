@@ -2,26 +2,11 @@
 
 from typing import Any
 
-_WORDS = [
-    "the",
-    "model",
-    "answered",
-    "that",
-    "our",
-    "refund",
-    "policy",
-    "covers",
-    "orders",
-    "placed",
-    "within",
-    "thirty",
-    "days",
-    "unless",
-    "item",
-    "was",
-    "used",
-]
-TEXT = " ".join(_WORDS[i % len(_WORDS)] for i in range(400))[:1024]
+_SENTENCE = (
+    "the model answered that our refund policy covers orders placed within thirty days "
+    "unless item was used "
+)
+TEXT = (_SENTENCE * 12)[:1024]
 ANSWER: dict[str, Any] = {
     "answer": TEXT[:900],
     "score": 0.93,

@@ -1,0 +1,1 @@
+"""What instrumenting the `openai` client costs: `python -m bench.openai_calls`."""
