@@ -23,4 +23,9 @@ async def read_form(request: Request) -> dict[str, str]:
         fields = parse_qs(data.decode(), keep_blank_values=True, errors="strict")
     except UnicodeDecodeError:
         raise BadPayload("the form is not UTF-8") from None
-    return {name: values[0].replace("\r\n", "\n") for name, values in fields.items()}
+    return {name: _clean(values[0]) for name, values in fields.items()}
+
+
+def _clean(value: str) -> str:
+    # NUL is what PostgreSQL cannot hold and SQLite cannot search.
+    return value.replace("\r\n", "\n").replace("\0", "\ufffd")

@@ -55,7 +55,12 @@ def alerts_page(request: Request) -> Response:
 
 
 def _render(
-    request: Request, caller: Context, draft: dict[str, str], problem: str, status: int = 200
+    request: Request,
+    caller: Context,
+    draft: dict[str, str],
+    problem: str,
+    status: int = 200,
+    notice: str = "",
 ) -> Response:
     with caller.store.read() as session:
         channels = alert_queries.list_channels(session, caller.workspace_id)
@@ -73,7 +78,7 @@ def _render(
         channels=channels,
         draft=draft,
         problem=problem,
-        notice=request.query_params.get("notice", ""),
+        notice=notice or request.query_params.get("notice", ""),
     )
 
 
@@ -148,14 +153,14 @@ def _change_rule(caller: Context, action: str, rule_id: str) -> str:
 
 
 async def create_channel(request: Request) -> Response:
-    """Add a webhook; its secret is shown once."""
+    """Add a webhook; its secret is shown once, in the answer itself and in no URL."""
     caller = await run_in_threadpool(full_context, request)
     form = await read_form(request)
     try:
         notice = await run_in_threadpool(_save_channel, caller, form)
     except CollectorError as error:
         return _back(problem=error.message)
-    return _back(notice=notice)
+    return await run_in_threadpool(_render, request, caller, _EMPTY, "", 201, notice)
 
 
 def _save_channel(caller: Context, form: dict[str, str]) -> str:

@@ -25,9 +25,11 @@ from kibitz_collector.ui.render import SECURITY_HEADERS, fragment, page
 _MINUTE_NS = 60_000_000_000
 _RANGES = {
     "1h": ("hour", 60 * _MINUTE_NS, _MINUTE_NS),
-    "24h": ("24 hours", 24 * 60 * _MINUTE_NS, 24 * _MINUTE_NS),
+    "24h": ("24 hours", 24 * 60 * _MINUTE_NS, 30 * _MINUTE_NS),
     "7d": ("7 days", 7 * 24 * 60 * _MINUTE_NS, 3 * 60 * _MINUTE_NS),
     "30d": ("30 days", 30 * 24 * 60 * _MINUTE_NS, 12 * 60 * _MINUTE_NS),
+    # Client clocks lie: whatever says it happened in 1970 or 2100 is found here.
+    "all": ("30 days", 30 * 24 * 60 * _MINUTE_NS, 12 * 60 * _MINUTE_NS),
 }
 _QUICK = [
     ("Errors", "status:error"),
@@ -64,7 +66,7 @@ def logs_page(request: Request) -> Response:
         q=q,
         view=view,
         range=range_key,
-        ranges=[(key, label) for key, (label, _, _) in _RANGES.items()],
+        ranges=[(key, "all" if key == "all" else label) for key, (label, _, _) in _RANGES.items()],
         range_label=_RANGES[range_key][0],
         quick=_QUICK,
         fields=[field for field in FIELDS.values()],
@@ -86,19 +88,21 @@ def _read(
             "total": None,
             "newest_seq": 0,
         }
-    now_ns = time.time_ns()
     _, span_ns, bucket_ns = _RANGES[range_key]
-    recent = And((where, Comparison("received", ">=", float(now_ns - span_ns))))
+    end_ns = (time.time_ns() // bucket_ns + 1) * bucket_ns
+    start_ns = end_ns - span_ns
+    if range_key != "all":
+        where = And((where, Comparison("started", ">=", float(start_ns))))
     with caller.store.read() as session:
         logs = log_queries.list_logs(
-            session, caller.workspace_id, where=recent, cursor=cursor, roots_only=view == "traces"
+            session, caller.workspace_id, where=where, cursor=cursor, roots_only=view == "traces"
         )
         series = series_queries.log_series(
             session,
             caller.workspace_id,
             where,
-            now_ns - span_ns,
-            now_ns,
+            start_ns,
+            end_ns,
             bucket_ns,
             percentiles=False,
         )
