@@ -1,6 +1,6 @@
 import os
-import tempfile
 import sqlite3
+import tempfile
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
