@@ -59,22 +59,30 @@ def create_app(settings: Settings, store: Store | None = None) -> FastAPI:
     app.add_exception_handler(RequestValidationError, _validation_error)
     app.add_exception_handler(HTTPException, _http_error)
     app.add_exception_handler(Exception, _unexpected_error)
-    app.add_middleware(_SingleSlashes)
+    app.add_middleware(_SoundAddress)
     return app
 
 
-class _SingleSlashes:
-    """Collapses repeated slashes: a base URL with a trailing one is no reason to lose data."""
+class _SoundAddress:
+    """Collapses repeated slashes: a base URL with a trailing one is no reason to lose data.
+
+    Refuses NUL in addresses: nothing is called so, and PostgreSQL cannot even be asked.
+    """
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "http" and "//" in scope["path"]:
+        if scope["type"] == "http":
             path = scope["path"]
+            if "\0" in path or b"%00" in scope["query_string"] or b"\0" in scope["query_string"]:
+                message = "the address has a NUL character (%00) in it; take it out"
+                await JSONResponse(error_body("bad_payload", message), 400)(scope, receive, send)
+                return
             while "//" in path:
                 path = path.replace("//", "/")
-            scope = {**scope, "path": path}
+            if path != scope["path"]:
+                scope = {**scope, "path": path}
         await self._app(scope, receive, send)
 
 

@@ -2,7 +2,8 @@
 
 import sqlite3
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from operator import itemgetter
 from pathlib import Path
 from typing import Any
@@ -10,10 +11,17 @@ from typing import Any
 from sqlalchemy import Engine, Table, create_engine, event, text
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import URL, Connection, make_url
-from sqlalchemy.exc import ArgumentError, DBAPIError
+from sqlalchemy.exc import (
+    ArgumentError,
+    DataError,
+    DBAPIError,
+    InterfaceError,
+    OperationalError,
+)
+from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.pool import QueuePool
 
-from kibitz_collector.errors import SetupError
+from kibitz_collector.errors import Busy, Invalid, SetupError
 
 BUSY_TIMEOUT_S = 30.0
 OLDEST_SQLITE = (3, 35, 0)  # RETURNING
@@ -85,6 +93,32 @@ def connection_problem(error: DBAPIError, url: URL) -> SetupError:
     return SetupError(
         f"cannot use the database {url.render_as_string(hide_password=True)}: {reason}"
     )
+
+
+@contextmanager
+def translated_errors() -> Iterator[None]:
+    """Turn what drivers raise into our errors, for whoever asks through the store's doors.
+
+    Raises: Busy: the database cannot be used now. Invalid: it cannot hold a value it was given.
+    """
+    try:
+        yield
+    except (OperationalError, InterfaceError, PoolTimeout) as error:
+        raise Busy(
+            f"the database cannot be used now: {reason_of(error)}", retry_after_s=5.0
+        ) from error
+    except (DataError, UnicodeEncodeError) as error:
+        raise Invalid(f"a value is not one the database can hold: {reason_of(error)}") from error
+    except OverflowError as error:
+        if "SQLite" not in str(error):  # the driver's words for an integer of over 64 bits
+            raise
+        raise Invalid(f"a number is larger than the database can hold: {error}") from error
+
+
+def reason_of(error: Exception) -> str:
+    """Return a driver's error as one line, without the statement."""
+    cause = error.orig if isinstance(error, DBAPIError) else error
+    return f"{type(cause).__name__}: {' '.join(str(cause).split())}"[:500]
 
 
 def insert(connection: Connection, table: Table) -> Any:

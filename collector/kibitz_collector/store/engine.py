@@ -65,7 +65,7 @@ class Store:
         self._one_writer = threading.Lock() if url.drivername == "sqlite" else None
         self._inside = threading.local()
         self._writer = Writer(
-            self.write,
+            self._transaction,
             self.announce,
             match_monitors=match_monitors,
             max_pending_bytes=max_pending_bytes,
@@ -73,8 +73,11 @@ class Store:
 
     @contextmanager
     def read(self) -> Iterator[Session]:
-        """Open a session that only reads; on SQLite it sees one moment of the database."""
-        with Session(self._reading) as session:
+        """Open a session that only reads; on SQLite it sees one moment of the database.
+
+        Raises: Busy: the database cannot be used now. Invalid: it cannot hold a value asked for.
+        """
+        with dialect.translated_errors(), Session(self._reading) as session:
             yield session
 
     @contextmanager
@@ -82,7 +85,14 @@ class Store:
         """Open one short transaction: committed at the end, undone on an error.
 
         One at a time on SQLite; never nested, never around a network call.
+        Raises: Busy: the database cannot be written now. Invalid: it cannot hold a value.
         """
+        with dialect.translated_errors(), self._transaction() as session:
+            yield session
+
+    @contextmanager
+    def _transaction(self) -> Iterator[Session]:
+        """Do what `write` does, with the driver's own errors: the writer tells them apart."""
         if getattr(self._inside, "write", False):
             raise RuntimeError("store.write() inside store.write(): one transaction at a time")
         if self._one_writer is not None:

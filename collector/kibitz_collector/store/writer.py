@@ -14,12 +14,13 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 
 import orjson
-from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
+from sqlalchemy.exc import InterfaceError, OperationalError
 from sqlmodel import Session
 
 from kibitz_collector.errors import Busy
 from kibitz_collector.records import IngestOutcome, LogRecord, Rejected
 from kibitz_collector.store.bodies import clean_json
+from kibitz_collector.store.dialect import reason_of
 from kibitz_collector.store.writes import quarantine
 from kibitz_collector.store.writes.ingest import Caches, Ingested, Prepared, ingest, prepare
 
@@ -160,7 +161,9 @@ class Writer:
                 for submission in group:
                     self._store([submission])
                 return
-            log.warning("a batch was refused (%s); storing its records one by one", _reason(error))
+            log.warning(
+                "a batch was refused (%s); storing its records one by one", reason_of(error)
+            )
             try:
                 outcomes = [self._store_halves(group[0].workspace_id, group[0].batch)]
             except Exception as refusal:
@@ -197,9 +200,9 @@ class Writer:
             except _UNAVAILABLE as error:
                 # A deadlock, a lock held too long, a broken connection, a full disk.
                 if attempt + 1 == _RETRIES:
-                    log.error("the database cannot be written: %s", _reason(error))
+                    log.error("the database cannot be written: %s", reason_of(error))
                     raise Busy(
-                        f"the database cannot be written: {_reason(error)}", retry_after_s=5.0
+                        f"the database cannot be written: {reason_of(error)}", retry_after_s=5.0
                     ) from None
                 time.sleep(_RETRY_S * 2**attempt)
         raise AssertionError("unreachable")
@@ -235,18 +238,13 @@ class Writer:
         ]
 
     def _quarantine(self, workspace_id: int, record: LogRecord, error: Exception) -> IngestOutcome:
-        reason = f"could not be stored: {_reason(error)}"
+        reason = f"could not be stored: {reason_of(error)}"
         payload = orjson.dumps(clean_json(_plain(record)))
         with self._write() as session:
             quarantine.keep(
                 session, workspace_id, [Rejected(reason=reason, payload=payload, signal="record")]
             )
         return IngestOutcome(log_id=record.id, is_new=False, seq=0, error=reason)
-
-
-def _reason(error: Exception) -> str:
-    cause = error.orig if isinstance(error, DBAPIError) else error
-    return f"{type(cause).__name__}: {' '.join(str(cause).split())}"[:500]
 
 
 def _plain(value: object) -> object:

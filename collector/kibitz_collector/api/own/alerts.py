@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from kibitz_collector.access.http import Context, full_context
 from kibitz_collector.alert import editing
 from kibitz_collector.alert.rules import holds
+from kibitz_collector.api.bodies import JsonRoute
 from kibitz_collector.query.metrics import parse_metric
 from kibitz_collector.store.alerts import (
     Comparison,
@@ -21,7 +22,7 @@ from kibitz_collector.store.alerts import (
 )
 from kibitz_collector.store.queries import alerts as alert_queries
 
-router = APIRouter(prefix="/api", tags=["alerts"])
+router = APIRouter(prefix="/api", tags=["alerts"], route_class=JsonRoute)
 Caller = Annotated[Context, Depends(full_context)]
 Row = dict[str, Any]
 _EXAMPLE = 'pass_rate(judgment "support/is_polite") where file:"support/answer" by model over 10m'

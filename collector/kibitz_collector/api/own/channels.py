@@ -9,11 +9,12 @@ from pydantic import BaseModel, ConfigDict, Field
 from kibitz_collector.access.http import Context, full_context
 from kibitz_collector.alert import editing
 from kibitz_collector.alert.channels import KINDS
+from kibitz_collector.api.bodies import JsonRoute
 from kibitz_collector.store.alerts import Channel
 from kibitz_collector.store.queries import alerts as alert_queries
 from kibitz_collector.store.writes import deliveries as delivery_writes
 
-router = APIRouter(prefix="/api/channels", tags=["alerts"])
+router = APIRouter(prefix="/api/channels", tags=["alerts"], route_class=JsonRoute)
 Caller = Annotated[Context, Depends(full_context)]
 Row = dict[str, Any]
 

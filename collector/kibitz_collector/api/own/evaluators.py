@@ -6,6 +6,7 @@ from fastapi import APIRouter, Depends, Request
 from pydantic import BaseModel, Field
 
 from kibitz_collector.access.http import Context, full_context
+from kibitz_collector.api.bodies import JsonRoute
 from kibitz_collector.errors import Invalid
 from kibitz_collector.evaluate.sandbox import Sandbox, Verdict
 from kibitz_collector.evaluate.source import check_evaluator
@@ -14,7 +15,7 @@ from kibitz_collector.records import ReturnType
 from kibitz_collector.store.queries import evaluation as queries
 from kibitz_collector.store.writes import evaluation as writes
 
-router = APIRouter(prefix="/api/evaluators", tags=["evaluators"])
+router = APIRouter(prefix="/api/evaluators", tags=["evaluators"], route_class=JsonRoute)
 Caller = Annotated[Context, Depends(full_context)]
 
 

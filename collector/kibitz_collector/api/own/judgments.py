@@ -6,10 +6,11 @@ from fastapi import APIRouter, Depends
 from pydantic import BaseModel, Field
 
 from kibitz_collector.access.http import Context, full_context
+from kibitz_collector.api.bodies import JsonRoute
 from kibitz_collector.evaluate.feedback import give_judgment
 from kibitz_collector.records import Where
 
-router = APIRouter(prefix="/api", tags=["judgments"])
+router = APIRouter(prefix="/api", tags=["judgments"], route_class=JsonRoute)
 
 
 class JudgmentIn(BaseModel):

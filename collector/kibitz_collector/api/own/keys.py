@@ -7,10 +7,11 @@ from pydantic import BaseModel, Field
 
 from kibitz_collector.access.http import Context, full_context
 from kibitz_collector.access.keys import Role, make_key
+from kibitz_collector.api.bodies import JsonRoute
 from kibitz_collector.store.queries import keys as key_queries
 from kibitz_collector.store.writes import keys as key_writes
 
-router = APIRouter(prefix="/api/keys", tags=["keys"])
+router = APIRouter(prefix="/api/keys", tags=["keys"], route_class=JsonRoute)
 Caller = Annotated[Context, Depends(full_context)]
 
 

@@ -7,12 +7,13 @@ from fastapi import APIRouter, Depends, Query
 from pydantic import BaseModel, Field
 
 from kibitz_collector.access.http import Context, full_context
+from kibitz_collector.api.bodies import JsonRoute
 from kibitz_collector.query import parse
 from kibitz_collector.records import LogDetail, LogSummary
 from kibitz_collector.store.queries import logs as log_queries
 from kibitz_collector.store.queries import sessions as session_queries
 
-router = APIRouter(prefix="/api", tags=["logs"])
+router = APIRouter(prefix="/api", tags=["logs"], route_class=JsonRoute)
 Caller = Annotated[Context, Depends(full_context)]
 Row = dict[str, Any]
 

@@ -7,12 +7,13 @@ from fastapi import APIRouter, Depends, Request
 from pydantic import BaseModel, Field
 
 from kibitz_collector.access.http import Context, full_context
+from kibitz_collector.api.bodies import JsonRoute
 from kibitz_collector.evaluate.sandbox import Sandbox
 from kibitz_collector.records import Scope
 from kibitz_collector.store.queries import evaluation as queries
 from kibitz_collector.store.writes import evaluation as writes
 
-router = APIRouter(prefix="/api/monitors", tags=["monitors"])
+router = APIRouter(prefix="/api/monitors", tags=["monitors"], route_class=JsonRoute)
 Caller = Annotated[Context, Depends(full_context)]
 
 

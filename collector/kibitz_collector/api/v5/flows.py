@@ -12,6 +12,7 @@ from fastapi import APIRouter, Depends, Query
 from pydantic import BaseModel, ConfigDict
 
 from kibitz_collector.access.http import Context, context
+from kibitz_collector.api.bodies import JsonRoute
 from kibitz_collector.errors import Conflict, Invalid
 from kibitz_collector.files.ids import random_id
 from kibitz_collector.normalize import clean_path, message_text
@@ -28,7 +29,7 @@ from kibitz_collector.records import (
 from kibitz_collector.store.queries import files as file_queries
 from kibitz_collector.store.queries import logs as log_queries
 
-router = APIRouter(prefix="/v5", tags=["flows"])
+router = APIRouter(prefix="/v5", tags=["flows"], route_class=JsonRoute)
 Caller = Annotated[Context, Depends(context)]
 LogStatus = Literal["complete", "incomplete"]
 

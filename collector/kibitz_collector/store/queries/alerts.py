@@ -6,10 +6,11 @@ from typing import Any
 
 from sqlmodel import Session, col, select
 
-from kibitz_collector.errors import BadQuery, NotFound
+from kibitz_collector.errors import NotFound
 from kibitz_collector.records import Page
 from kibitz_collector.store import alerts
 from kibitz_collector.store.alerts import Condition, Group, GroupState, read_group
+from kibitz_collector.store.queries.cursors import read_cursor, write_cursor
 from kibitz_collector.store.tables.alerts import AlertRule, AlertState, Channel, Delivery, Firing
 
 _CONDITION = tuple(Condition.__dataclass_fields__)
@@ -68,7 +69,7 @@ def list_firings(
         closed = col(Firing.closed_ns)
         statement = statement.where(closed.is_(None) if is_open else closed.is_not(None))
     if cursor is not None:
-        opened_ns, firing_id = _read_cursor(cursor)
+        opened_ns, firing_id = read_cursor(cursor, int, str)
         older = (col(Firing.opened_ns) == opened_ns) & (col(Firing.id) < firing_id)
         statement = statement.where((col(Firing.opened_ns) < opened_ns) | older)
     statement = statement.order_by(col(Firing.opened_ns).desc(), col(Firing.id).desc())
@@ -76,7 +77,7 @@ def list_firings(
     last = rows[limit - 1] if len(rows) > limit else None
     return Page(
         items=[firing_view(row) for row in rows[:limit]],
-        next_cursor=None if last is None else f"{last.opened_ns}.{last.id}",
+        next_cursor=None if last is None else write_cursor(last.opened_ns, last.id),
     )
 
 
@@ -189,10 +190,3 @@ def channel_view(row: Channel) -> alerts.Channel:
 
 def _columns(row: Any, *without: str) -> dict[str, Any]:
     return {name: value for name, value in row.model_dump().items() if name not in without}
-
-
-def _read_cursor(cursor: str) -> tuple[int, str]:
-    opened, _, firing_id = cursor.partition(".")
-    if not (opened.isdigit() and len(opened) < 20):
-        raise BadQuery("this cursor is not one of ours")
-    return int(opened), firing_id
