@@ -5,6 +5,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
+from kibitz_collector.access.http import context
 from kibitz_collector.store import Store
 from kibitz_collector.store.queries import overview
 
@@ -25,9 +26,9 @@ async def readyz(request: Request) -> Response:
 
 
 async def metrics(request: Request) -> Response:
-    """Return counters and gauges in the Prometheus text form."""
-    store: Store = request.app.state.store
-    counters = await run_in_threadpool(_count, store)
+    """Return counters and gauges in the Prometheus text form; needs a key where there are keys."""
+    caller = await run_in_threadpool(context, request)
+    counters = await run_in_threadpool(_count, caller.store)
     workers = getattr(request.app.state, "workers", None)
     lines = [
         f"# TYPE kibitz_{name} gauge\nkibitz_{name} {value}" for name, value in counters.items()
