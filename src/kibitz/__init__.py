@@ -2,6 +2,7 @@
 
 from kibitz._current import CurrentLog, current
 from kibitz._decorators import ToolFunction, evaluator, flow, prompt, tool
+from kibitz._handler import handler
 from kibitz._judge import judge
 from kibitz._otel import tracer_provider
 from kibitz._record import VERSION as __version__
@@ -25,6 +26,7 @@ __all__ = [
     "extract",
     "flow",
     "flush",
+    "handler",
     "init",
     "inject",
     "instrument",

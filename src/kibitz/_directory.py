@@ -46,12 +46,18 @@ def base_directory(spool_dir: str | None, environ: Mapping[str, str]) -> Path:
     """Choose the folder that holds the spools of all collectors."""
     if spool_dir:
         return Path(spool_dir).expanduser().absolute()
+    if "AWS_LAMBDA_FUNCTION_NAME" in environ:  # only the temporary folder can be written
+        return _in_temporary()
     state = environ.get("XDG_STATE_HOME", "")
     if not os.path.isabs(state):
         home = environ.get("HOME", "")
         state = os.path.join(home, ".local", "state") if os.path.isabs(home) else ""
     if state and _can_hold(Path(state)):
         return Path(state, "kibitz", "spool")
+    return _in_temporary()
+
+
+def _in_temporary() -> Path:
     import tempfile  # brings shutil and the compressors: 6 ms that are nearly never needed
 
     return Path(tempfile.gettempdir(), f"kibitz-{_uid()}", "spool")
@@ -164,20 +170,27 @@ def _pid_namespace() -> str:
 
 def _started(pid: int) -> str:
     fields = _read(f"/proc/{pid}/stat").rpartition(")")[2].split()
-    return fields[19] if len(fields) > 19 else ""  # 22nd of the whole line: start time in ticks
+    if len(fields) < 20 or fields[0] in "ZX":  # a zombie may stay for ever, and writes no more
+        return ""
+    return fields[19]  # 22nd of the whole line: start time in ticks
 
 
 def is_alive(header: Header) -> bool:
     """Whether a segment's writer certainly still runs; the lock decides what this leaves open."""
-    here, there = describe_process(), header.identity
-    if any(here[name] != there.get(name) for name in ("boot", "pid_namespace")):
+    return is_running(header.process, header.pid, header.identity)
+
+
+def is_running(process: str, pid: int, identity: Mapping[str, str]) -> bool:
+    """Whether the process that described itself so certainly still runs."""
+    here = describe_process()
+    if any(here[name] != identity.get(name) for name in ("boot", "pid_namespace")):
         return False
-    if header.pid == os.getpid() and there.get("started") == here["started"]:
-        return header.process in ALIVE
-    if there.get("started"):
-        return _started(header.pid) == there["started"]
+    if pid == os.getpid() and identity.get("started") == here["started"]:
+        return process in ALIVE
+    if identity.get("started"):
+        return _started(pid) == identity["started"]
     with contextlib.suppress(ProcessLookupError, PermissionError):
-        os.kill(header.pid, 0)
+        os.kill(pid, 0)
         return True
     return False
 

@@ -193,7 +193,7 @@ class Segment:
         if unlink and _is_same_file(self._fd, self.path):
             with contextlib.suppress(OSError):
                 self.path.unlink()
-        if not _is_open(self._fd, self.size):
+        if not is_open(self._fd, self.size):
             self.abandon()
             return
         self._map.close()
@@ -202,7 +202,7 @@ class Segment:
 
     def abandon(self) -> None:
         """Never touch map or descriptor again, not even to free them."""
-        _ABANDONED.append(self._map)
+        abandon_map(self._map)
 
 
 def note(offset: int) -> tuple[bytes, int]:
@@ -218,7 +218,13 @@ def _is_same_file(fd: int, path: Path) -> bool:
     return (mine.st_dev, mine.st_ino) == (there.st_dev, there.st_ino)
 
 
-def _is_open(fd: int, size: int) -> bool:
+def abandon_map(mapped: mmap.mmap) -> None:
+    """Keep a map that is not ours to free until the process ends."""
+    _ABANDONED.append(mapped)
+
+
+def is_open(fd: int, size: int) -> bool:
+    """Whether a descriptor is still that of a file of this size, and not closed by the host."""
     try:
         return os.fstat(fd).st_size == size
     except OSError:

@@ -13,6 +13,7 @@ import orjson
 from kibitz import _directory
 from kibitz._batch import Batch, Part, Source, body_of, counted, parts_of, span_id
 from kibitz._directory import Orphan
+from kibitz._ledger import Bookkeeper, Counts, sweep, write_on
 from kibitz._pace import Pace
 from kibitz._runtime import SPAN, START
 from kibitz._segment import Record
@@ -28,6 +29,7 @@ MAX_BYTES = 4 * 2**20
 START_DELAY_S = 2.0  # a span that ends sooner needs no start record
 ADOPT_S = 5.0
 _SAY_AGAIN_S = 60.0
+_SWEEP_S = 600.0
 _STUBBORN_TRIES = 5  # a batch that makes the collector fail this often is taken apart
 # The collector is not there, or does not know us: nothing is wrong with the records.
 _NOT_OUR_FAULT = {401, 403, 404, 405, 407, 415, 421}
@@ -87,7 +89,8 @@ class Sender:
         self._batch: tuple[_Reader, Batch] | None = None
         self._orphan: tuple[Orphan, _Reader] | None = None
         self._pace = Pace()
-        self._adopt_at = 0.0
+        self._adopt_at = self._sweep_at = 0.0
+        self._bookkeeper = Bookkeeper(target.directory, spool.process, settings.service)
         self._said_at: dict[str, float] = {}
         self._paths_taken: set[str] = set()
         self._is_stopping = False
@@ -130,6 +133,7 @@ class Sender:
         process.
         """
         self._is_closing, self._has_looked, self._adopt_at = True, False, 0.0
+        self._spool.retry_disk()
         self._pace.hurry(deadline)
         while time.monotonic() < deadline and not self._is_at_end():
             if self.is_running:
@@ -151,7 +155,7 @@ class Sender:
 
     def _is_at_end(self) -> bool:
         is_idle = self._has_looked and self._batch is None and self.waiting == 0
-        return is_idle or (self._gave_up and not self._spool.is_in_memory_only)
+        return is_idle or (self._gave_up and not self._spool.in_memory)
 
     @property
     def has_adopted_all(self) -> bool:
@@ -185,6 +189,8 @@ class Sender:
     def run_once(self) -> None:
         """Look after the spool, then send until nothing waits or the collector objects."""
         self._spool.prepare()
+        for source in self._spool.strays():
+            self._rescue(source)
         if self._spool.trouble and self._settings.durability != "memory":
             self._say("disk", f"records are kept in memory only: {self._spool.trouble}")
         self._give_up_old()
@@ -196,6 +202,7 @@ class Sender:
                 break
         self._spool.remove_delivered()
         self._forget_removed()
+        self._keep_ledger()
 
     def _next_batch(self) -> bool:
         for reader in self._own_readers():
@@ -316,7 +323,7 @@ class Sender:
         rejected = min(_rejected(reply.body), counted(records))
         if rejected:
             self._say("partial", f"the collector rejected {rejected} records: {_reason(reply)}")
-        self._count(batch, counted(records) - rejected, rejected)
+        self._count(batch, records, counted(records) - rejected, rejected)
         part.accept()
 
     def _wait_for_config(
@@ -364,14 +371,22 @@ class Sender:
         name = f"{batch.process}-{record.sequence}-{record.kind}.json"
         _directory.set_aside(self._spool.target.directory, "rejected", name, parked)
         self._say("rejected", f"the collector refuses a record ({reason}); see `kibitz spool show`")
-        self._count(batch, 0, counted([record]))
+        self._count(batch, [record], 0, counted([record]))
 
-    def _count(self, batch: Batch, sent: int, rejected: int) -> None:
+    def _count(self, batch: Batch, records: list[Record], sent: int, rejected: int) -> None:
         if batch.is_own:
             self.tally.sent += sent
             self.tally.rejected += rejected
-        else:
-            self.tally.adopted += sent
+            return
+        self.tally.adopted += sent
+        produced = max((record.sequence for record in records), default=0)
+        write_on(
+            self._spool.target.directory,
+            batch.process,
+            produced=produced,
+            sent=sent,
+            rejected=rejected,
+        )
 
     # --- acknowledging
 
@@ -381,6 +396,7 @@ class Sender:
         offset = min([reader.done_to, *held])
         if offset > reader.acknowledged:
             reader.acknowledged = offset
+            self._keep_ledger()  # first: a record may be counted twice, never seem lost
             reader.source.acknowledge(offset)
 
     def _settle_all(self) -> None:
@@ -391,6 +407,35 @@ class Sender:
         known: set[Source] = set(self._spool.sources())
         for source in [source for source in self._readers if source not in known]:
             del self._readers[source]
+
+    def _rescue(self, source: Source) -> None:
+        """Bring what waits in memory or in a deleted file to the disk, where it outlives us."""
+        unsent: list[Record] = []
+        if self._batch is not None and self._batch[0].source is source:
+            batch, self._batch = self._batch[1], None
+            unsent += [r for part in batch.parts for piece in part.slices for r in piece.records]
+        held = [key for key, start in self._starts.items() if start.reader.source is source]
+        unsent += [self._starts.pop(key).record for key in held]
+        unsent += source.read(2**62, 2**62)
+        self._spool.keep_again(unsent)
+        if unsent:
+            source.acknowledge(max(record.end for record in unsent))
+
+    # --- telling others
+
+    def _keep_ledger(self) -> None:
+        if self._spool.is_on_disk and self._spool.total:
+            self._bookkeeper.keep(self.counts())
+
+    def close_ledger(self) -> None:
+        """Leave the ledger to be read, if it has something to tell."""
+        self._bookkeeper.close(self.counts())
+
+    def counts(self) -> Counts:
+        """What became of this process's records."""
+        spool, tally = self._spool, self.tally
+        dropped = spool.dropped + tally.dropped
+        return Counts(spool.total, spool.slimmed, tally.sent, tally.rejected, dropped)
 
     # --- what others left
 
@@ -414,7 +459,11 @@ class Sender:
         orphan = _directory.adopt(self._spool.target.directory)
         if orphan is None:
             self._adopt_at = now + ADOPT_S
+            if now >= self._sweep_at:
+                self._sweep_at = now + _SWEEP_S
+                sweep(self._spool.target.directory, self._settings.spool_max_age_s)
             return False
+        self._sweep_at = 0.0
         if self._is_old(orphan.written_ns):
             orphan.finish()
             self._say("age", f"{orphan.path.name} waited too long and was given up")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import atexit
+import logging
 import os
 import sys
 import time
@@ -18,6 +19,8 @@ from kibitz._runtime import Runtime
 from kibitz._sender import Sender
 from kibitz._spool import Spool, Target
 from kibitz.config import Capture, Durability, Settings, load
+
+log = logging.getLogger("kibitz")
 
 _AGENT = f"kibitz/{VERSION} Python/{sys.version_info.major}.{sys.version_info.minor}"
 
@@ -94,8 +97,20 @@ class Outlet:
             self.spool.finish()  # what others left is not the business of an exit that has nothing
             return
         self.sender.close(time.monotonic() + timeout_s)
+        self._tell_what_is_lost()
         if not self.sender.is_running:  # else a request hangs, and the maps are still in its hands
             self.spool.finish()
+            self.sender.close_ledger()
+
+    def _tell_what_is_lost(self) -> None:
+        lost = self.spool.lose_memory(self.sender.waiting)
+        if lost:
+            log.warning(
+                "kibitz: %d records are lost: they were in memory only (%s) and the collector "
+                "did not take them in time",
+                lost,
+                self.spool.trouble,
+            )
 
 
 _outlet: Outlet | None = None
@@ -230,6 +245,7 @@ def _hook() -> None:
         return
     _is_hooked = True
     atexit.register(_at_exit)
+    _hook_celery()
     if hasattr(os, "register_at_fork"):
         os.register_at_fork(before=_before_fork, after_in_child=_after_fork_in_child)
 
@@ -253,3 +269,15 @@ def _finalize_in_child(_: Outlet) -> None:
 def _after_fork_in_child() -> None:
     if _outlet is not None:
         _outlet.renew()
+        _hook_celery()
+
+
+def _hook_celery() -> None:
+    """A child of Celery's pool ends by `os._exit` too, but says so before."""
+    signals = sys.modules.get("celery.signals")
+    if signals is not None:
+        signals.worker_process_shutdown.connect(_at_celery_exit, weak=False)
+
+
+def _at_celery_exit(**_: Any) -> None:
+    _at_exit()

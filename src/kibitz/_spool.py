@@ -26,6 +26,7 @@ _MOST_PENDING = 20_000
 _RING_BYTES = 64 * 2**20
 _FIRST_SEGMENTS_BYTES = (2 * 2**20, 8 * 2**20)  # a hundred idle workers must not hold 1.6 GB
 _FULL_SHARE = 0.9  # of the cap; above it only headers are kept
+_AT_ONCE = 100  # records written again while others find the lock taken
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +85,11 @@ class Ring:
         """Forget what is delivered, under the spool's lock."""
         while self._records and self._records[0].start < offset:
             self._bytes -= len(self._records.popleft().payload)
+
+    @property
+    def counted(self) -> int:
+        """How many whole records are in here; a start record is only a preview of one."""
+        return sum(record.kind != START for record in list(self._records))
 
     def __len__(self) -> int:
         return len(self._records)
@@ -267,17 +273,15 @@ class Spool:
         self.write_pending()
         now = time.monotonic()
         if self.trouble:
-            if (
-                now >= self._retry_at
-                and self._next is None
-                and self._settings.durability != "memory"
-            ):
-                self.trouble = ""
-                self._next = self._open()
+            if now >= self._retry_at and self._settings.durability != "memory":
+                self._retry_at = now + RETRY_DISK_S
+                self._return_to_disk()
         elif self._is_prepared:
             if now >= self._rescan_at:
                 self._rescan_at = now + RESCAN_S
-                self._rescan()
+                self._used_bytes = _directory.usage_bytes(self._directory)
+                self._end_slimming()
+            self._leave_deleted()
             segment = self._segment
             if segment is not None and segment.is_past(0.5) and self._next is None:
                 self._next = self._open()
@@ -291,14 +295,48 @@ class Spool:
             with self._lock:
                 self._write_pending()
 
-    def _rescan(self) -> None:
-        self._used_bytes = _directory.usage_bytes(self._directory)
-        segment = self._segment
-        if segment is not None and not segment.path.exists():  # someone deleted the folder under us
+    def retry_disk(self) -> None:
+        """Do not wait any longer before the disk is tried again."""
+        self._retry_at = 0.0
+
+    def _return_to_disk(self) -> None:
+        segment = self._open()
+        if segment is not None:
+            self._next = segment
+            self.trouble = ""
+
+    def _leave_deleted(self) -> None:
+        """Someone deleted the folder under us: begin again, in a new one."""
+        segment = self._segment or self._next
+        if segment is None or os.path.exists(segment.path):
+            return
+        with self._lock:
+            self._segment = None
+            spare, self._next = self._next, None
+        if spare is not None:
+            spare.close(unlink=True)
+        self._is_prepared = False
+        self._next = self._open()
+
+    def strays(self) -> list[Segment | RingSource]:
+        """Where records wait that would be lost with this process, though there is a disk again."""
+        if self.trouble or not self.is_on_disk:
+            return []
+        current = self._segment
+        found: list[Segment | RingSource] = [
+            segment
+            for segment in list(self.segments)
+            if segment is not current and not os.path.exists(segment.path)
+        ]
+        return [*found, self._ring_source] if self._ring else found
+
+    def keep_again(self, records: list[Record]) -> None:
+        """Write the records of a stray source where they outlive this process."""
+        for start in range(0, len(records), _AT_ONCE):
             with self._lock:
-                self._segment = None
-            self._is_prepared = False
-        self._end_slimming()
+                for record in records[start : start + _AT_ONCE]:
+                    if not self._write(record.kind, record.sequence, record.payload):
+                        self.failed += record.kind != START
 
     def _end_slimming(self) -> None:
         full_bytes = self._settings.spool_max_bytes * _FULL_SHARE
@@ -350,11 +388,28 @@ class Spool:
         )
 
     @property
-    def is_in_memory_only(self) -> bool:
-        """Whether some records would be lost with this process."""
-        return len(self._ring) > 0
+    def in_memory(self) -> int:
+        """Records that would be lost with this process."""
+        return self._ring.counted
+
+    @property
+    def is_on_disk(self) -> bool:
+        """Whether new records go to a file."""
+        return self._segment is not None or self._next is not None
 
     # --- the end
+
+    def lose_memory(self, waiting: int) -> int:
+        """Give up what of the `waiting` is in memory only, as the process ends; how many."""
+        if not self._lock.acquire(True, 0.2):
+            return 0
+        try:
+            lost = min(self._ring.counted, waiting)
+            self._ring = Ring(self._settings.ring_records)
+            self.failed += lost
+        finally:
+            self._lock.release()
+        return lost
 
     def finish(self) -> None:
         """Leave the files as they should be found: delivered ones gone, others free to adopt."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import gzip
 import http.client
+import os
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -44,6 +45,7 @@ class Transport:
             self._headers["Authorization"] = f"Bearer {api_key}"
         self._encodings = [None] if is_loopback(self._host) else _encodings()
         self._connection: http.client.HTTPConnection | None = None
+        self._socket: tuple[int, int] | None = None
         self.timeout_s = timeout_s
 
     def post(self, path: str, body: bytes, headers: dict[str, str]) -> Reply:
@@ -81,8 +83,13 @@ class Transport:
             raise Unreachable(str(error) or type(error).__name__) from error
 
     def _exchange(self, path: str, body: bytes, headers: dict[str, str]) -> Reply:
-        connection = self._connection = self._connection or self._connect()
-        if connection.sock is not None:
+        if self._connection is not None and not self._is_ours():
+            self.close()
+        connection = self._connection
+        if connection is None:
+            connection = self._connection = self._connect()
+            self._socket = _describe(connection)
+        elif connection.sock is not None:
             connection.sock.settimeout(self.timeout_s)
         connection.request("POST", self._prefix + path, body, headers)
         response = connection.getresponse()
@@ -93,14 +100,34 @@ class Transport:
 
     def _connect(self) -> http.client.HTTPConnection:
         kind = http.client.HTTPSConnection if self._is_tls else http.client.HTTPConnection
-        return kind(self._host, self._port, timeout=self.timeout_s)
+        connection = kind(self._host, self._port, timeout=self.timeout_s)
+        connection.connect()
+        return connection
+
+    def _is_ours(self) -> bool:
+        """Whether the descriptor is still our socket's: a host that closes all may reuse it."""
+        return self._connection is not None and _describe(self._connection) == self._socket
 
     def close(self) -> None:
         """Close the connection; the next post opens one."""
+        is_ours = self._is_ours()
         connection, self._connection = self._connection, None
-        if connection is not None:
-            with contextlib.suppress(OSError):
-                connection.close()
+        if connection is None:
+            return
+        if not is_ours and connection.sock is not None:
+            connection.sock.detach()
+        with contextlib.suppress(OSError):
+            connection.close()
+
+
+def _describe(connection: http.client.HTTPConnection) -> tuple[int, int] | None:
+    if connection.sock is None:
+        return None
+    try:
+        found = os.fstat(connection.sock.fileno())
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
 
 
 def is_loopback(host: str) -> bool:

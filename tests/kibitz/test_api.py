@@ -10,7 +10,7 @@ PUBLIC = {
     "errors": "ConfigError ExportError IntegrationError KibitzError",
     "decorators": "evaluator flow prompt tool ToolFunction",
     "grouping": "current CurrentLog extract inject judge propagate session",
-    "set-up": "FlushResult flush init instrument shutdown tracer_provider uninstrument __version__",
+    "set-up": "FlushResult flush handler init instrument shutdown tracer_provider uninstrument __version__",
 }
 
 

@@ -206,7 +206,7 @@ def test_records_stay_in_memory_where_the_disk_cannot_be_used(
         if kind == "no room":
             resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
     assert spool.trouble
-    assert spool.is_in_memory_only
+    assert spool.in_memory
     assert kept(spool) == list(range(51, 151))
     assert (spool.produced, spool.dropped) == (150, 50)
     assert list(folder.glob("*/*.new")) == []

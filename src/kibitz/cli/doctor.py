@@ -14,7 +14,7 @@ from kibitz import _directory
 from kibitz._record import VERSION
 from kibitz._spool import Target
 from kibitz._transport import Transport, Unreachable
-from kibitz.cli.spool import Content, contents
+from kibitz.cli.spool import Content, accounts_of, contents
 from kibitz.config import Settings, describe, load
 from kibitz.errors import ConfigError
 
@@ -97,11 +97,30 @@ def _examine_contents(settings: Settings, target: Target) -> Iterator[Finding]:
         f"{sum(item.waiting for item in found)} records wait in {len(found)} files",
     )
     yield from _examine_oldest(found)
+    yield from _examine_ledgers(target, found)
     for room in ("rejected", "quarantine"):
         folder = target.directory / room
         count = len(list(folder.iterdir())) if folder.is_dir() else 0
         if count:
             yield Finding("warn", f"{count} files in {folder}; see `kibitz spool show`")
+
+
+def _examine_ledgers(target: Target, found: list[Content]) -> Iterator[Finding]:
+    """What became of the records of every process that runs, or ended with a loss."""
+    accounts = accounts_of(target.directory, found)
+    if not accounts:
+        return
+    running = sum(account.is_alive for account in accounts)
+    yield Finding(
+        "ok",
+        f"{running} processes run, {len(accounts) - running} have ended of late: "
+        f"{sum(account.counts.produced for account in accounts)} records produced, "
+        f"{sum(account.counts.sent for account in accounts)} sent, "
+        f"{sum(account.waiting for account in accounts)} wait",
+    )
+    for account in accounts:
+        if account.complaints:
+            yield Finding("warn", f"{account.name}: {', '.join(account.complaints)}")
 
 
 def _examine_oldest(found: list[Content]) -> Iterator[Finding]:

@@ -6,7 +6,7 @@ import argparse
 import os
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,6 +14,7 @@ import orjson
 
 from kibitz import _directory
 from kibitz._batch import body_of, parts_of
+from kibitz._ledger import Counts, Ledger, read_ledgers
 from kibitz._runtime import START
 from kibitz._segment import NewerFormat, Scan, open_header
 from kibitz._sender import Sender
@@ -33,6 +34,48 @@ class Content:
     waiting: int
     damaged: int
     is_alive: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """What became of one process's records, from its ledger and what waits in its files."""
+
+    name: str
+    is_alive: bool
+    counts: Counts
+    waiting: int
+    lost: int  # neither sent nor anywhere: in memory only as the process died, or damaged
+
+    @property
+    def complaints(self) -> list[str]:
+        """Every kind of loss, as text."""
+        told = [
+            (self.counts.dropped, "dropped (no room, or too old)"),
+            (self.counts.rejected, "rejected by the collector"),
+            (self.lost, "lost with the process"),
+            (self.counts.slimmed, "kept without their bodies (the spool was full)"),
+        ]
+        return [f"{count} {what}" for count, what in told if count]
+
+
+def accounts_of(directory: Path, found: Iterable[Content]) -> list[Account]:
+    """The accounts of all processes that run, or ended with something to tell."""
+    waiting: dict[str, int] = {}
+    for item in found:
+        waiting[item.process] = waiting.get(item.process, 0) + item.waiting
+    return [
+        _account_of(ledger, waiting.get(ledger.process, 0)) for ledger in read_ledgers(directory)
+    ]
+
+
+def _account_of(ledger: Ledger, on_disk: int) -> Account:
+    """Put a ledger and what waits in the same process's files together."""
+    counts = ledger.counts
+    open_count = max(0, counts.produced - counts.sent - counts.rejected - counts.dropped)
+    is_alive = ledger.is_alive
+    waiting = open_count if is_alive else on_disk
+    name = f"{ledger.service or '?'}, pid {ledger.pid} ({'running' if is_alive else 'ended'})"
+    return Account(name, is_alive, counts, waiting, max(0, open_count - waiting))
 
 
 def main(argv: list[str]) -> int:
@@ -94,10 +137,23 @@ def _show(base: Path) -> int:
                 f"  {item.path.name}  pid {item.pid} ({owner}), {age_s:.0f} s old, "
                 f"{item.waiting} waiting{flaw}"
             )
+        _show_ledgers(folder)
         for room in ("rejected", "quarantine"):
             for path in sorted((folder / room).glob("*")):
                 print(f"  {room}/{path.name}{_reason(path)}")
     return 0
+
+
+def _show_ledgers(folder: Path) -> None:
+    for account in accounts_of(folder, contents(folder)):
+        counts = account.counts
+        told = [
+            f"{counts.produced} produced",
+            f"{counts.sent} sent",
+            f"{account.waiting} waiting",
+            *account.complaints,
+        ]
+        print(f"  {account.name}: {', '.join(told)}")
 
 
 def _reason(path: Path) -> str:

@@ -1,0 +1,199 @@
+"""The ledger: what became of one process's records, in a small file beside its segments.
+
+`flush()` tells a process about itself. The ledger tells `kibitz doctor` about all of them, those
+that were killed included; whoever delivers a dead process's records writes it on.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import mmap
+import os
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, fields, replace
+from pathlib import Path
+
+import orjson
+
+from kibitz._directory import ALIVE, describe_process, is_running
+from kibitz._segment import abandon_map, allocate, is_open
+
+try:
+    import fcntl
+except ImportError:  # Windows: nothing is mapped there, no ledger either
+    fcntl = None  # type: ignore[assignment]
+
+_SUFFIX = ".ledger"
+_FILE_BYTES = 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """Numbers of records; what is in none of the last three still waits, or is lost."""
+
+    produced: int = 0
+    slimmed: int = 0  # of these, kept without their bodies as the spool was full
+    sent: int = 0
+    rejected: int = 0
+    dropped: int = 0
+
+    @property
+    def is_unblemished(self) -> bool:
+        """Whether every record arrived whole."""
+        return self.sent >= self.produced and not (self.slimmed or self.rejected or self.dropped)
+
+
+@dataclass(frozen=True, slots=True)
+class Ledger:
+    """One process's ledger as others read it."""
+
+    process: str
+    pid: int
+    service: str
+    identity: dict[str, str]
+    counts: Counts
+
+    @property
+    def is_alive(self) -> bool:
+        """Whether the process certainly still runs."""
+        return is_running(self.process, self.pid, self.identity)
+
+    def to_bytes(self) -> bytes:
+        """Write the ledger as it stands in its file."""
+        return orjson.dumps(self).ljust(_FILE_BYTES)
+
+    @classmethod
+    def from_bytes(cls, text: bytes) -> Ledger | None:
+        """Read a ledger; None if it is none."""
+        try:
+            found = orjson.loads(text)
+            counts = found.pop("counts")
+            names = {field.name for field in fields(Counts)}
+            numbers = {name: int(counts[name]) for name in names}
+            ledger = cls(**found, counts=Counts(**numbers))
+        except (ValueError, TypeError, KeyError, AttributeError):
+            return None
+        is_sound = isinstance(ledger.pid, int) and isinstance(ledger.identity, dict)
+        return ledger if is_sound and isinstance(ledger.process, str) else None
+
+
+class OwnLedger:
+    """The ledger this process keeps; mapped, so that a full disk or lost descriptor is no matter.
+
+    Raises: OSError: no room, no permission, no folder.
+    """
+
+    def __init__(self, directory: Path, process: str, service: str) -> None:
+        self.path = directory / f"{process}{_SUFFIX}"
+        self._ledger = Ledger(process, os.getpid(), service[:200], describe_process(), Counts())
+        flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW
+        self._fd = os.open(self.path, flags, 0o600)
+        try:
+            allocate(self._fd, _FILE_BYTES)
+            self._map = mmap.mmap(self._fd, _FILE_BYTES)
+        except BaseException:
+            with contextlib.suppress(OSError):
+                self.path.unlink()
+            os.close(self._fd)
+            raise
+        self._map[:] = self._ledger.to_bytes()
+
+    def write(self, counts: Counts) -> None:
+        """Note the numbers, without a system call."""
+        if counts != self._ledger.counts:
+            self._ledger = replace(self._ledger, counts=counts)
+            text = self._ledger.to_bytes()
+            if len(text) == _FILE_BYTES:
+                self._map[:] = text
+
+    def close(self, *, unlink: bool) -> None:
+        """Let go of the file; with `unlink` it is gone."""
+        if unlink:
+            with contextlib.suppress(OSError):
+                self.path.unlink()
+        if not is_open(self._fd, _FILE_BYTES):
+            self.abandon()
+            return
+        self._map.close()
+        with contextlib.suppress(OSError):
+            os.close(self._fd)
+
+    def abandon(self) -> None:
+        """Never touch map or descriptor again, not even to free them."""
+        abandon_map(self._map)
+
+
+class Bookkeeper:
+    """Keeps the ledger of this process wherever it can be kept just now."""
+
+    def __init__(self, directory: Path, process: str, service: str) -> None:
+        self._directory = directory
+        self._process = process
+        self._service = service
+        self._ledger: OwnLedger | None = None
+
+    def keep(self, counts: Counts) -> None:
+        """Note the numbers; in a new file, if someone has deleted the old one."""
+        if self._ledger is not None and not os.path.exists(self._ledger.path):
+            self._ledger.close(unlink=False)
+            self._ledger = None
+        if self._ledger is None:
+            with contextlib.suppress(OSError, ValueError):
+                self._ledger = OwnLedger(self._directory, self._process, self._service)
+        if self._ledger is not None:
+            self._ledger.write(counts)
+
+    def close(self, counts: Counts) -> None:
+        """Leave the file to be read if it tells of anything but success."""
+        ledger, self._ledger = self._ledger, None
+        if ledger is not None:
+            ledger.write(counts)
+            ledger.close(unlink=counts.is_unblemished)
+
+
+def read_ledgers(directory: Path) -> Iterator[Ledger]:
+    """Read the ledgers of all processes of a folder."""
+    for path in sorted(directory.glob(f"*{_SUFFIX}")):
+        ledger = None
+        with contextlib.suppress(OSError):
+            ledger = Ledger.from_bytes(path.read_bytes())
+        if ledger is not None:
+            yield ledger
+
+
+def write_on(directory: Path, process: str, *, produced: int, sent: int, rejected: int) -> None:
+    """Note what became of a dead process's records; `produced` is the least it can have made."""
+    with contextlib.suppress(OSError):
+        fd = os.open(directory / f"{process}{_SUFFIX}", os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW)
+        with open(fd, "r+b", buffering=0) as file:
+            fcntl.lockf(fd, fcntl.LOCK_EX)  # two may have adopted a segment of it each
+            ledger = Ledger.from_bytes(file.read(_FILE_BYTES))
+            if ledger is None:
+                return
+            counts = replace(
+                ledger.counts,
+                produced=max(ledger.counts.produced, produced),
+                sent=ledger.counts.sent + sent,
+                rejected=ledger.counts.rejected + rejected,
+            )
+            os.pwrite(fd, replace(ledger, counts=counts).to_bytes(), 0)
+
+
+def sweep(directory: Path, max_age_s: float) -> None:
+    """Remove ledgers of dead processes that tell of no loss, or of one long ago."""
+    with contextlib.suppress(OSError):
+        names = os.listdir(directory)
+        waiting = {name.partition("-")[0] for name in names if name.endswith((".seg", ".new"))}
+        for name in names:
+            process = name.removesuffix(_SUFFIX)
+            if process == name or process in waiting or process in ALIVE:
+                continue
+            path = directory / name
+            with contextlib.suppress(OSError):
+                ledger = Ledger.from_bytes(path.read_bytes())
+                is_unblemished = ledger is not None and ledger.counts.is_unblemished
+                if ledger is not None and ledger.is_alive:
+                    continue
+                if is_unblemished or time.time() - path.stat().st_mtime > max_age_s:
+                    path.unlink()
