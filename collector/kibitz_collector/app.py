@@ -4,6 +4,7 @@ import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from importlib.metadata import version
+from pathlib import Path
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
@@ -15,7 +16,8 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from kibitz_collector import routes, workers
 from kibitz_collector.access.http import KeyRing
 from kibitz_collector.config import Settings
-from kibitz_collector.errors import CollectorError
+from kibitz_collector.errors import CollectorError, Invalid, SetupError
+from kibitz_collector.normalize import NO_PRICES, UserPrices, read_prices
 from kibitz_collector.store import Store, open_store
 from kibitz_collector.ui.errors import ui_error
 
@@ -53,6 +55,7 @@ def create_app(settings: Settings, store: Store | None = None) -> FastAPI:
     app.state.settings = settings
     app.state.store = opened
     app.state.keys = KeyRing(opened)
+    app.state.prices = _own_prices(settings)
     app.state.sandbox = None  # until the lifespan has started one
     routes.mount(app)
     app.add_exception_handler(CollectorError, _collector_error)
@@ -61,6 +64,15 @@ def create_app(settings: Settings, store: Store | None = None) -> FastAPI:
     app.add_exception_handler(Exception, _unexpected_error)
     app.add_middleware(_SoundAddress)
     return app
+
+
+def _own_prices(settings: Settings) -> UserPrices:
+    if settings.prices_file is None:
+        return NO_PRICES
+    try:
+        return read_prices(Path(settings.prices_file).read_bytes())
+    except (OSError, Invalid) as error:
+        raise SetupError(f"--prices-file {settings.prices_file}: {error}") from None
 
 
 class _SoundAddress:

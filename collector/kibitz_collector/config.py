@@ -30,6 +30,9 @@ class Settings(BaseSettings):
 
     evaluate: bool = Field(True, description="run evaluation workers in this process")
     evaluate_workers: int = Field(1, ge=1, description="evaluation worker threads")
+    prices_file: str | None = Field(
+        None, description="JSON file with your own prices, USD per million tokens; see README"
+    )
     match_monitors: bool = Field(True, description="make evaluation jobs from what arrives")
     alert: bool = Field(True, description="evaluate alert rules in this process")
     alert_tick_s: float = Field(1.0, gt=0, description="time between two looks at the alert rules")

@@ -15,6 +15,7 @@ from starlette.requests import HTTPConnection, Request
 from kibitz_collector.access.keys import Role, cookie_is_valid, cookie_key_id, hash_key
 from kibitz_collector.config import Settings
 from kibitz_collector.errors import Forbidden, Unauthorized
+from kibitz_collector.normalize import UserPrices
 from kibitz_collector.store import Store
 from kibitz_collector.store.queries import keys as key_queries
 from kibitz_collector.store.queries.keys import KeyView
@@ -36,6 +37,7 @@ class Context:
     workspace_id: int
     role: Role
     key_id: str | None  # None: a collector without keys
+    prices: UserPrices
 
 
 class KeyRing:
@@ -88,9 +90,9 @@ def context(request: Request) -> Context:
     ring: KeyRing = state.keys
     if ring.is_empty():
         refuse_strangers(request)
-        return Context(state.settings, state.store, LAPTOP_WORKSPACE, "full", None)
+        return Context(state.settings, state.store, LAPTOP_WORKSPACE, "full", None, state.prices)
     key = _key_of(request, ring)
-    return Context(state.settings, state.store, key.workspace_id, key.role, key.id)
+    return Context(state.settings, state.store, key.workspace_id, key.role, key.id, state.prices)
 
 
 def full_context(request: Request) -> Context:

@@ -4,11 +4,14 @@ A model without a known price costs None, never 0.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Any
 
+import orjson
+
+from kibitz_collector.errors import Invalid
 from kibitz_collector.records import Tokens
 
 _MILLION = 1_000_000
@@ -40,6 +43,32 @@ UserPrices = Mapping[str, Rates]
 """Model, or `provider/model`, to its rates."""
 
 NO_PRICES: UserPrices = {}
+
+
+def read_prices(text: str | bytes) -> UserPrices:
+    """Read a user's own prices.
+
+    Shape: {"<model>" | "<provider>/<model>": {"input": USD per million tokens, "output": …,
+    "cache_read": … | absent, "cache_write": … | absent, "reasoning": … | absent}}.
+    Raises: Invalid, naming the model and the value.
+    """
+    try:
+        models = orjson.loads(text)
+    except orjson.JSONDecodeError as error:
+        raise Invalid(f"prices are not JSON: {error}") from None
+    if not isinstance(models, dict):
+        raise Invalid("prices must be one JSON object: model to rates")
+    return {model: _read_rates(model, rates) for model, rates in models.items()}
+
+
+def _read_rates(model: str, rates: Any) -> Rates:
+    names = [one.name for one in fields(Rates)]
+    if not isinstance(rates, dict) or not {"input", "output"} <= rates.keys() <= set(names):
+        raise Invalid(f"prices of {model!r} need input and output, and may have {', '.join(names)}")
+    for name, rate in rates.items():
+        if isinstance(rate, bool) or not isinstance(rate, int | float) or rate < 0:
+            raise Invalid(f"price {name} of {model!r} must be USD per million tokens, got {rate!r}")
+    return Rates(**rates)
 
 
 def cost_usd(

@@ -11,6 +11,8 @@ from kibitz_collector.access.http import Context
 from kibitz_collector.errors import Busy, CollectorError
 from kibitz_collector.files.ids import random_id
 from kibitz_collector.normalize import (
+    NO_PRICES,
+    UserPrices,
     join_log_records,
     normalize,
     normalize_log,
@@ -53,7 +55,7 @@ def accept_spans(caller: Context, decoded: Sequence[RawSpan | Rejected]) -> Verd
     Raises: Busy: nothing was stored, the sender should come again.
     """
     refused: list[Rejected] = []
-    records, places = read_spans(decoded, refused)
+    records, places = read_spans(decoded, refused, caller.prices)
     outcomes = _ingest(caller, records)
     verdict = _judge(outcomes, refused)
     caller.store.quarantine(caller.workspace_id, refused)
@@ -62,7 +64,7 @@ def accept_spans(caller: Context, decoded: Sequence[RawSpan | Rejected]) -> Verd
 
 
 def read_spans(
-    decoded: Sequence[RawSpan | Rejected], refused: list[Rejected]
+    decoded: Sequence[RawSpan | Rejected], refused: list[Rejected], prices: UserPrices = NO_PRICES
 ) -> tuple[list[LogRecord], list[int]]:
     """Normalize spans; returns the records and the place each had. Adds to `refused`."""
     records: list[LogRecord] = []
@@ -72,7 +74,7 @@ def read_spans(
             refused.append(span)
             continue
         try:
-            records.append(normalize(span))
+            records.append(normalize(span, prices=prices))
             places.append(place)
         except Exception as error:
             # A mistake of ours in one span's reading must not cost its neighbours.
