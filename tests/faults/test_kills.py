@@ -1,0 +1,96 @@
+"""Programs that are killed at random moments lose no finished call and send none twice."""
+
+import contextlib
+import random
+import signal
+import time
+
+import pytest
+
+from tests.faults.conftest import IS_SOAK
+from tests.faults.flaky_collector import FlakyCollector
+from tests.faults.hosts import Hosts
+
+KILLS = 100 if IS_SOAK else 4
+
+WORKS_FOR_EVER = """
+kibitz.init(exit_timeout_s=1)
+first = int(sys.argv[1])
+for number in range(first, first + 10**6):
+    work(number)
+    done(number)
+"""
+
+
+@pytest.mark.timeout(1200)
+@pytest.mark.parametrize("mode", ["up", "down", "flapping"])
+def test_sigkill_at_random_moments_loses_and_doubles_nothing(
+    collector: FlakyCollector, hosts: Hosts, mode: str
+) -> None:
+    chance = random.Random(mode)
+    if mode == "down":
+        collector.go_away()
+    finished: set[int] = set()
+    with collector.flapping(7) if mode == "flapping" else contextlib.nullcontext():
+        for turn in range(KILLS):
+            finished |= killed(hosts, turn * 10**6, signal.SIGKILL, chance.expovariate(5))
+    collector.come_back()
+    hosts.drain()
+    collector.is_each_once(finished)
+    assert len(collector.numbers - finished) <= KILLS  # finished, but killed before it told
+    print(f"\n{KILLS} SIGKILLs, collector {mode}: {len(finished)} finished, 0 lost, 0 doubled")
+
+
+def killed(hosts: Hosts, first: int, number: int, after_s: float) -> set[int]:
+    """Kill a program some time after its first call; what it had finished."""
+    process = hosts.start(WORKS_FOR_EVER, first)
+    assert process.stdout is not None
+    told = process.stdout.readline()
+    time.sleep(after_s)  # the fault itself: a moment that nothing else decides
+    process.send_signal(number)
+    out = told + process.stdout.read()  # not `communicate`: it forgets what is buffered
+    process.wait(60)
+    assert process.stderr is not None
+    assert process.stderr.read() == ""
+    return {int(line) for line in out.splitlines()}
+
+
+@pytest.mark.parametrize(
+    "end",
+    [
+        "os.kill(os.getpid(), signal.SIGTERM)",
+        "os._exit(3)",
+        "os.abort()",
+        "import ctypes; ctypes.string_at(0)",  # a segmentation fault
+        "import resource; resource.setrlimit(resource.RLIMIT_CPU, (1, 1))\nwhile True: pass",
+    ],
+    ids=["SIGTERM", "os._exit", "abort", "segmentation fault", "CPU limit"],
+)
+def test_however_a_program_ends_its_calls_arrive(
+    collector: FlakyCollector, hosts: Hosts, end: str
+) -> None:
+    collector.go_away()
+    ended = hosts.run(f"kibitz.init()\nmany(range(3000))\n{end}")
+    assert ended.code != 0
+    collector.come_back()
+    hosts.drain()
+    collector.is_each_once(set(range(3000)))
+    assert collector.numbers == set(range(3000))
+
+
+def test_a_call_that_was_running_is_known_by_its_start(
+    collector: FlakyCollector, hosts: Hosts
+) -> None:
+    program = """
+        kibitz.init()
+        @kibitz.flow(path="faults/stuck")
+        def stuck(number):
+            work(number)
+            os.kill(os.getpid(), signal.SIGKILL)
+        stuck(1)
+    """
+    hosts.run(program)
+    hosts.drain()
+    names = {span["name"]: span["endTimeUnixNano"] for span in collector.spans}
+    assert names["faults/stuck"] == "0"
+    assert names["faults/work"] != "0"
