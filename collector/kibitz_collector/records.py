@@ -140,6 +140,7 @@ class LogBody:
     events: list[Json] | None = None
     resource: Json | None = None
     scope: str | None = None
+    api_fields: Json | None = None  # what the v5 and v4 API were told that has no other place
 
 
 @dataclass(slots=True, kw_only=True)
@@ -196,6 +197,7 @@ class LogRecord:
     run_id: str | None = None
     datapoint_id: str | None = None
     is_start: bool = False  # a start record: never overwrites an end
+    is_named: bool = False  # the sender chose the id: what comes under it is one Log, never two
     is_genai: bool = True  # False: a plain span, hidden unless its trace holds a GenAI Log
     body: LogBody = field(default_factory=LogBody)
     judgment: Judgment | None = None
@@ -296,6 +298,8 @@ class LogSummary:
     flags: list[str]
     keep_probability: float
     received_ns: int
+    run_id: str | None = None
+    datapoint_id: str | None = None
     preview_input: str = ""  # at most 200 characters
     preview_output: str = ""
     judgments: list[JudgmentView] = field(default_factory=list)

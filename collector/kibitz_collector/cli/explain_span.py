@@ -39,7 +39,9 @@ _SOURCES = {
     "parameters": ("temperature", "top_p", "max_tokens", "seed", "stop", "stream", "invocation"),
     "datapoint_id": ("datapoint_id",),
 }
-_LEFT_OUT = frozenset(("body", "is_genai", "is_start", "mapper_version", "start_ns", "end_ns"))
+_LEFT_OUT = frozenset(
+    ("body", "is_genai", "is_named", "is_start", "mapper_version", "start_ns", "end_ns")
+)
 _RAW = frozenset(("attributes", "events", "resource", "scope"))
 
 

@@ -103,6 +103,7 @@ def normalize_reading(reading: Reading, *, prices: UserPrices = NO_PRICES) -> Lo
         run_id=found.get("run_id"),
         datapoint_id=found.get("datapoint_id"),
         is_start=found.get("record") == "start",
+        is_named="log_id" in found,
         is_genai=kind != "span",
         body=_body(reading, messages, output_message, parameters, tools, error),
     )

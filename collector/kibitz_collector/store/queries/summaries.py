@@ -44,6 +44,8 @@ _PLAIN = (
     "response_id",
     "keep_probability",
     "received_ns",
+    "run_id",
+    "datapoint_id",
 )
 
 

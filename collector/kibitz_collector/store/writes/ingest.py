@@ -190,17 +190,19 @@ class _Work:
             file_id, version = ids or (None, None)
             rows.append(to_row(prepared.record, self._workspace_id, file_id, version, self._now_ns))
         stored = load_rows(self._connection, self._workspace_id, {row["id"] for row in rows})
-        self._give_other_ids(rows, stored)
+        self._give_other_ids(batch, rows, stored)
         values = self._stored_values([stored[row["id"]] for row in rows if row["id"] in stored])
         for prepared, row in zip(batch, rows, strict=True):
             self._take_one(prepared, row, stored, values)
 
-    def _give_other_ids(self, rows: list[Row], stored: dict[str, Row]) -> None:
+    def _give_other_ids(
+        self, batch: Sequence[Prepared], rows: list[Row], stored: dict[str, Row]
+    ) -> None:
         whole = {id_: row for id_, row in stored.items() if not row["is_start"]}
         moved = False
-        for row in rows:
+        for prepared, row in zip(batch, rows, strict=True):
             other = whole.get(row["id"])
-            if other is not None and collides(other, row):
+            if other is not None and not prepared.record.is_named and collides(other, row):
                 give_other_id(row)
                 moved = True
             if not row["is_start"]:
