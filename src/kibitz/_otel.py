@@ -71,7 +71,11 @@ _CONTENT_TEXTS = (
 
 def is_host_using_sdk() -> bool:
     """Whether the app itself has a global provider, set before or after `init()`."""
-    return trace._TRACER_PROVIDER is not None or "OTEL_PYTHON_TRACER_PROVIDER" in os.environ
+    return trace._TRACER_PROVIDER is not None or _is_provider_configured()
+
+
+def _is_provider_configured() -> bool:
+    return "OTEL_PYTHON_TRACER_PROVIDER" in os.environ
 
 
 def visibility(mode: str) -> Callable[[], bool]:
@@ -79,9 +83,11 @@ def visibility(mode: str) -> Callable[[], bool]:
 
     Asked at each span, because the host may set its provider after `init()`.
     """
-    if mode == "auto":
-        return lambda: not is_host_using_sdk()
-    return lambda: mode == "join"
+    if mode != "auto":
+        return lambda: mode == "join"
+    if _is_provider_configured():  # looked up once: a name that is not in os.environ costs 1 µs
+        return lambda: False
+    return lambda: trace._TRACER_PROVIDER is None
 
 
 class GuestSpan(trace.Span):

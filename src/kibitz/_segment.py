@@ -236,10 +236,11 @@ def allocate(fd: int, size: int) -> None:
 
     Raises: OSError: the disk has no room.
     """
-    if hasattr(os, "posix_fallocate"):
+    if hasattr(os, "posix_fallocate"):  # not on macOS
         os.posix_fallocate(fd, 0, size)
-        return
-    zeros = bytes(2**20)  # macOS has no posix_fallocate
+    # Blocks that are only allocated cost the caller's thread 3.5 to 5 µs at the first touch of each
+    # page (ext4); written ones 0.1 µs, and this 0.6 µs a page, without the GIL.
+    zeros = bytes(min(size, 2**20))
     for start in range(0, size, len(zeros)):
         os.pwrite(fd, zeros[: size - start], start)
 
