@@ -13,6 +13,7 @@ _OPEN = {
     "/v1/logs": b'{"resourceLogs":[{"resource":%b,"scopeLogs":[',
 }
 _CLOSE = b"]}]}"
+_STRIKES = 2
 
 
 class Source(Protocol):
@@ -37,6 +38,8 @@ class Slice:
     records: list[Record]
     is_suspect: bool = False  # one of them is refused for certain
     is_rest: bool = False  # the other half of a refused slice, whose first half is on its way
+    strikes: int = 0  # how often it failed while others got through
+    doubted_at: int = -1  # when it failed last, in successes of others
 
 
 @dataclass(slots=True)
@@ -50,7 +53,6 @@ class Part:
 
     path: str
     slices: list[Slice]
-    has_succeeded: bool = False  # the collector took something since this part began
 
     def poison(self) -> Record | None:
         """Split what is suspect; the record that must be the refused one, once it is known."""
@@ -63,7 +65,6 @@ class Part:
     def accept(self) -> None:
         """The last slice arrived."""
         self.slices.pop()
-        self.has_succeeded = True
         if self.slices and self.slices[-1].is_rest:
             self.slices[-1].is_rest = False
             self.slices[-1].is_suspect = True
@@ -83,6 +84,22 @@ class Part:
         """The last slice was too large; both halves may still be fine."""
         self._split()
         self.slices[-2].is_rest = False
+
+    def doubt(self, successes: int) -> bool:
+        """The last slice made the collector fail time after time; True if that is its own fault.
+
+        An outage is not. But if others got through between its failures, more than once, it is the
+        slice. `successes` counts what the collector has taken so far.
+        """
+        doubted = self.slices[-1]
+        doubted.strikes += 0 <= doubted.doubted_at < successes
+        doubted.doubted_at = successes
+        if len(doubted.records) == 1:
+            return doubted.strikes >= _STRIKES
+        self.halve()
+        for half in self.slices[-2:]:
+            half.strikes, half.doubted_at = doubted.strikes, successes
+        return False
 
     def put_last(self) -> None:
         """Try the others before the last slice."""
@@ -118,6 +135,16 @@ def parts_of(records: list[Record]) -> list[Part]:
     spans = [record for record in records if record.kind != LOG_RECORD]
     found = (("/v1/logs", logs), ("/v1/traces", spans))  # the last is sent first
     return [Part(path, [Slice(records)]) for path, records in found if records]
+
+
+def add_parts(parts: list[Part], more: list[Part]) -> None:
+    """Put records in front of what is on its way."""
+    for part in more:
+        same = next((known for known in parts if known.path == part.path), None)
+        if same is None:
+            parts.append(part)
+        else:
+            same.slices += part.slices
 
 
 def counted(records: list[Record]) -> int:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import orjson
 
 from kibitz import _directory
-from kibitz._batch import Batch, Part, Source, body_of, counted, parts_of, span_id
+from kibitz._batch import Batch, Part, Source, add_parts, body_of, counted, parts_of, span_id
 from kibitz._directory import Orphan
 from kibitz._ledger import Bookkeeper, Counts, sweep, write_on
 from kibitz._pace import Pace
@@ -95,6 +95,7 @@ class Sender:
         self._paths_taken: set[str] = set()
         self._is_stopping = False
         self._is_closing = False
+        self._successes = 0
         self._gave_up = False
         self._has_looked = False  # everywhere, since `close` was called
 
@@ -319,6 +320,7 @@ class Sender:
 
     def _accept(self, batch: Batch, part: Part, records: list[Record], reply: Reply) -> None:
         self._pace.succeed()
+        self._successes += 1
         self._paths_taken.add(part.path)
         rejected = min(_rejected(reply.body), counted(records))
         if rejected:
@@ -348,15 +350,21 @@ class Sender:
         # Perhaps it is this batch that makes the collector fail: then its neighbours must not wait
         # for it.
         if reply.status == 500 and self._pace.failures % _STUBBORN_TRIES == 0:
-            if len(part.slices[-1].records) > 1:
-                part.refuse()
-            elif part.has_succeeded:
-                poison = part.refuse()
-                if poison is not None:
-                    self._park(batch, part.path, poison, _reason(reply))
-            else:
+            if part.doubt(self._successes):
+                self._park(batch, part.path, part.slices.pop().records[0], _reason(reply))
+            elif len(part.slices[-1].records) == 1:
                 part.put_last()
+                self._extend(batch)
         return False
+
+    def _extend(self, batch: Batch) -> None:
+        """Let what came since go first: it must not wait, and shows if the collector works."""
+        if self._batch is None:
+            return
+        reader = self._batch[0]
+        if records := reader.source.read(MAX_RECORDS, MAX_BYTES):
+            add_parts(batch.parts, parts_of(self._hold_starts(reader, records)))
+            batch.end = records[-1].end
 
     def _park(self, batch: Batch, path: str, record: Record, reason: str) -> None:
         content = body_of(path, batch.resource, [record])

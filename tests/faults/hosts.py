@@ -21,6 +21,12 @@ def work(number):
 def done(number):
     os.write(1, b"%d\\n" % number)
 
+def say(*what):
+    print(*what, flush=True)
+
+def wait():
+    sys.stdin.readline()
+
 def many(*ranges):
     for numbers in ranges:
         for number in numbers:
@@ -42,6 +48,29 @@ class Ended:
         return {int(line) for line in self.out.split() if line.isdigit()}
 
 
+class Host(subprocess.Popen[str]):
+    """A running program that is talked to line by line."""
+
+    def line(self) -> str:
+        """The next line it says."""
+        assert self.stdout is not None
+        return self.stdout.readline().strip()
+
+    def go_on(self) -> None:
+        """Let it past its `wait()`."""
+        assert self.stdin is not None
+        self.stdin.write("\n")
+        self.stdin.flush()
+
+    def end(self) -> str:
+        """Wait for its end, which must be a good one; what it said meanwhile."""
+        assert self.stdout is not None
+        assert self.stderr is not None
+        rest = self.stdout.read()  # not `communicate`: it forgets what is buffered
+        assert (self.wait(100), self.stderr.read()) == (0, "")
+        return rest
+
+
 class Hosts:
     """Starts programs that send to one collector and share one spool."""
 
@@ -49,7 +78,7 @@ class Hosts:
         self.url = url
         self.spool = spool
         self.folder = folder
-        self.started: list[subprocess.Popen[str]] = []
+        self.started: list[Host] = []
 
     def environment(self, **more: str) -> dict[str, str]:
         kept = {k: v for k, v in os.environ.items() if not k.startswith(("KIBITZ_", "OTEL_"))}
@@ -61,18 +90,19 @@ class Hosts:
         }
         return kept | ours | more
 
-    def start(self, program: str, *arguments: object, **environment: str) -> subprocess.Popen[str]:
+    def start(self, program: str, *arguments: object, **environment: str) -> Host:
         program = PRELUDE + textwrap.dedent(program)
         command = [sys.executable, "-c", program, *map(str, arguments)]
         return self.start_command(command, **environment)
 
     def start_command(
         self, command: list[str], *, does_lead: bool = False, **environment: str
-    ) -> subprocess.Popen[str]:
-        process = subprocess.Popen(
+    ) -> Host:
+        process = Host(
             command,
             env=self.environment(**environment),
             cwd=self.folder,
+            stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
@@ -118,6 +148,6 @@ class Hosts:
             if process.poll() is None:
                 process.kill()
             process.wait()
-            for stream in (process.stdout, process.stderr):
+            for stream in (process.stdin, process.stdout, process.stderr):
                 if stream is not None:
                     stream.close()

@@ -418,3 +418,32 @@ def test_eight_threads_lose_nothing(collector: LocalCollector, outlets: Outlets)
         thread.join()
     assert outlet.flush(30) == FlushResult(16000, 0, 0, 0)
     assert sorted(collector.span_ids) == hex_ids(range(1, 16001))
+
+
+def test_an_outage_of_errors_500_parks_nothing(collector: LocalCollector, outlets: Outlets) -> None:
+    collector.behave = always(500)
+    outlet = outlets.make()
+    put_spans(outlet, range(1, 101))
+    assert outlet.flush(4).spooled == 100  # many failures, and the batch is taken apart
+    put_spans(outlet, range(101, 111))
+    collector.behave = well
+    assert outlet.flush(30) == FlushResult(sent=110, spooled=0, dropped=0, rejected=0)
+    assert parked(outlet) == []
+
+
+def test_a_lone_span_that_makes_the_collector_fail_lets_later_ones_pass(
+    collector: LocalCollector, outlets: Outlets
+) -> None:
+    def crash(request: Request) -> Answer:
+        bad = any(span["name"] == "poison" for span in request.spans)
+        return Answer(500, does_store=False) if bad else OK
+
+    collector.behave = crash
+    outlet = outlets.make()
+    outlet.put(SPAN, span_payload(1, name="poison"))
+    assert outlet.flush(1.5).spooled == 1  # perhaps the collector is ill
+    for number in range(2, 9):
+        put_spans(outlet, range(number, number + 1))
+        outlet.flush(1.5)
+    assert set(hex_ids(range(2, 8))) <= set(collector.span_ids)
+    assert outlet.flush(20) == FlushResult(sent=7, spooled=0, dropped=0, rejected=1)
