@@ -37,6 +37,7 @@ _NOT_IDENTITY = {
 # Saying the default and saying nothing is the same content.
 # Source: Humanloop API v5, prompt kernel request, 2025-07.
 _MODEL_DEFAULTS: dict[str, Any] = {
+    "provider": "openai",
     "endpoint": "chat",
     "max_tokens": -1,
     "temperature": 1,
@@ -55,6 +56,7 @@ _DEFAULTS: dict[str, dict[str, Any]] = {
     "tool": {"attributes": {}, "setup_values": {}},
     "flow": {"attributes": {}},
 }
+_FUNCTIONS = ("function", "tools")
 _INT64 = range(-(2**63), 2**63)
 
 
@@ -66,7 +68,22 @@ def canonical_content(kind: str, content: Mapping[str, Any]) -> bytes:
     """
     ignored = _NOT_IDENTITY.get(kind, set())
     given = {k: v for k, v in content.items() if v is not None and k not in ignored}
-    return orjson.dumps(_normal({**_DEFAULTS.get(kind, {}), **given}), option=orjson.OPT_SORT_KEYS)
+    filled = {**_DEFAULTS.get(kind, {}), **given}
+    if kind == "tool":
+        filled.setdefault("tool_type", tool_type(given))
+    for name in _FUNCTIONS:
+        if name in filled:
+            filled[name] = _fill_functions(filled[name])
+    return orjson.dumps(_normal(filled), option=orjson.OPT_SORT_KEYS)
+
+
+def tool_type(content: Mapping[str, Any]) -> str:
+    """Return what kind of Tool this content is, as said or as can be told from it."""
+    if content.get("tool_type"):
+        return str(content["tool_type"])
+    if content.get("source_code"):
+        return "python"
+    return "json_schema" if content.get("function") else "mock"
 
 
 def content_hash(kind: str, content: Mapping[str, Any]) -> str:
@@ -78,6 +95,17 @@ def version_id(kind: str, file_id: str, hashed_content: str) -> str:
     """Return the id this content has in this File."""
     digest = hashlib.blake2b(f"{file_id}\n{hashed_content}".encode(), digest_size=16).digest()
     return VERSION_PREFIXES[kind] + base62(int.from_bytes(digest, "big"))
+
+
+def _fill_functions(value: Any) -> Any:
+    """Write out that a function is not strict, where it is not said."""
+    if isinstance(value, list):
+        return [_fill_functions(item) for item in value]
+    if isinstance(value, Mapping) and isinstance(value.get("json_schema"), Mapping):
+        return {**value, "json_schema": _fill_functions(value["json_schema"])}
+    if isinstance(value, Mapping) and "name" in value and value.get("strict") is None:
+        return {**value, "strict": False}
+    return value
 
 
 def _normal(value: Any) -> Any:
