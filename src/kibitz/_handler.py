@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import functools
 import inspect
 from collections.abc import Callable
@@ -72,6 +71,8 @@ async def _await(result: Any, timeout_s: float, args: tuple[Any, ...]) -> Any:
 
 async def _flush_aside(timeout_s: float, args: tuple[Any, ...]) -> None:
     """Flush on a thread: other tasks of the loop, perhaps other requests, go on meanwhile."""
+    import asyncio  # 25 ms that only an app with a loop pays, and it has paid already
+
     await asyncio.to_thread(_flush, timeout_s, args)
 
 
