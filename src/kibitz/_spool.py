@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import _thread
+import errno
 import itertools
 import os
 import time
@@ -25,6 +26,8 @@ RESCAN_S = 5.0
 _MOST_PENDING = 20_000
 _RING_BYTES = 64 * 2**20
 _FIRST_SEGMENTS_BYTES = (2 * 2**20, 8 * 2**20)  # a hundred idle workers must not hold 1.6 GB
+_SMALLEST_SEGMENT_BYTES = 2**17
+_NO_ROOM = frozenset([errno.ENOSPC, errno.EDQUOT, errno.EFBIG])
 _FULL_SHARE = 0.9  # of the cap; above it only headers are kept
 _AT_ONCE = 100  # records written again while others find the lock taken
 
@@ -132,6 +135,7 @@ class Spool:
         self._ring = Ring(settings.ring_records)
         self._ring_source = RingSource(self)
         self._numbers = itertools.count()
+        self._opened = 0
         self._unseen_bytes = 0
         self._used_bytes = 0
         self._longest = min(LONGEST_RECORD_BYTES, settings.segment_bytes // 2)
@@ -174,8 +178,9 @@ class Spool:
             pending.popleft()
 
     def _write(self, kind: int, sequence: int, payload: bytes) -> bool:
-        if self._is_slim or len(payload) > self._longest:
-            smaller = self._smaller(payload)
+        is_slim = self._is_slim
+        if is_slim or len(payload) > self._longest:
+            smaller = headers_only(payload) if is_slim else shrink(payload, self._longest)
             if smaller is None:
                 return False
             payload = smaller
@@ -183,17 +188,12 @@ class Spool:
         is_kept = (segment is not None and segment.append(kind, sequence, payload)) or (
             self._write_on(kind, sequence, payload)
         )
+        self.slimmed += is_slim and is_kept and kind != START
         self._unseen_bytes += len(payload)
         if self._unseen_bytes >= WAKE_BYTES:
             self._unseen_bytes = 0
             self.wake_sender()
         return is_kept
-
-    def _smaller(self, payload: bytes) -> bytes | None:
-        if not self._is_slim:
-            return shrink(payload, self._longest)
-        self.slimmed += 1
-        return headers_only(payload)
 
     def _write_on(self, kind: int, sequence: int, payload: bytes) -> bool:
         """Continue in the next segment, else in memory; False at the cap: not even headers fit."""
@@ -221,22 +221,28 @@ class Spool:
     # --- opening files: the sender ahead of time, the writer when it was quicker than the sender
 
     def _open(self) -> Segment | None:
-        number = next(self._numbers)
+        """Make a segment, smaller ones where the room is small; None at the cap, or in trouble."""
         size = self._settings.segment_bytes
-        if number < len(_FIRST_SEGMENTS_BYTES):
-            size = min(size, _FIRST_SEGMENTS_BYTES[number])
-        try:
-            if not self._has_room(size):
+        if self._opened < len(_FIRST_SEGMENTS_BYTES):
+            size = min(size, _FIRST_SEGMENTS_BYTES[self._opened])
+        while True:
+            is_last = size // 4 < _SMALLEST_SEGMENT_BYTES
+            try:
+                if self._has_room(size):
+                    segment = self._create(f"{self.process}-{next(self._numbers):06d}", size)
+                    self._opened += 1
+                    self._used_bytes += size
+                    return segment
+                if is_last:
+                    return None
+            except OSError as error:
+                if is_last or error.errno not in _NO_ROOM:
+                    self._go_to_memory(error.strerror or str(error))
+                    return None
+            except ValueError as error:
+                self._go_to_memory(str(error))
                 return None
-            segment = self._create(f"{self.process}-{number:06d}", size)
-        except OSError as error:
-            self._go_to_memory(error.strerror or str(error))
-            return None
-        except ValueError as error:
-            self._go_to_memory(str(error))
-            return None
-        self._used_bytes += size
-        return segment
+            size //= 4
 
     def _has_room(self, size: int) -> bool:
         if not self._is_prepared:
