@@ -10,9 +10,8 @@ from kibitz_collector.files.promptfile import deserialize, serialize
 
 # What JSON can say and a database can hold.
 TEXT = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=40)
-FRAGMENTS = (
-    "<user> </user> <text> </tool> <image/> <message> </assistant> </message> --- {{a}} &lt; x"
-).split(" ")
+FRAGMENTS = ["<user>", "</user>", "<text>", "</tool>", "<image/>", "<message>", "</message>", "x"]
+FRAGMENTS += ["---", "{{a}}", "&lt;", "</assistant>"]
 TAGGED = st.lists(
     st.sampled_from([*FRAGMENTS, "</tool >", '<tool name="a">', "  ", "\n", "\r\n", "\t", '"']),
     max_size=8,

@@ -1,4 +1,4 @@
-"""Files, their Versions, environments, and which Version is deployed where."""
+"""Files in directories, their Versions, environments, and which Version is deployed where."""
 
 from typing import Any, ClassVar
 
@@ -26,12 +26,28 @@ class File(Table, table=True):
     updated_ns: int = big()
 
 
+class Directory(Table, table=True):
+    """A folder of Files; the root has no row. Which Files are in it is what their paths say."""
+
+    __tablename__ = "directory"
+    __table_args__: ClassVar[Any] = (
+        Index("uq_directory_path", "workspace_id", "path", unique=True),
+    )
+
+    id: str = string(primary_key=True)
+    workspace_id: int
+    path: str = string()
+    created_ns: int = big()
+    updated_ns: int = big()
+
+
 class Version(Table, table=True):
     """Immutable content of a File."""
 
     __tablename__ = "version"
     __table_args__: ClassVar[Any] = (
         Index("uq_version_content", "file_id", "content_hash", unique=True),
+        partial_index("uq_version_name", "file_id", "name", where="name IS NOT NULL", unique=True),
     )
 
     id: str = string(primary_key=True)

@@ -50,6 +50,7 @@ class Monitor(Table, table=True):
     workspace_id: int
     evaluator_id: str = string()  # a File
     version_id: str | None = string(default=None)  # None: follows the Evaluator's newest
+    environment_id: str | None = string(default=None)  # version_id is what is deployed there
     file_path: str | None = string(default=None)  # may name a File that does not exist yet
     filter: str | None = string(default=None)
     scope: str = string(default="log")  # log, trace, session

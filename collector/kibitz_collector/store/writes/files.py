@@ -5,19 +5,30 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 import orjson
-from sqlalchemy import select, tuple_
+from sqlalchemy import select, tuple_, update
 from sqlalchemy.engine import Connection
 from sqlmodel import Session
 
+from kibitz_collector.errors import Conflict
 from kibitz_collector.files.identity import FILE_PREFIXES, content_hash, version_id
 from kibitz_collector.files.ids import hashed_id, random_id
-from kibitz_collector.records import FileReference, FileRegistration
+from kibitz_collector.records import FileKind, FileReference, FileRegistration, Json
 from kibitz_collector.store import dialect
 from kibitz_collector.store.rows import table
-from kibitz_collector.store.tables.files import Deployment, Environment, File, Version
+from kibitz_collector.store.tables.counters import Counter
+from kibitz_collector.store.tables.files import (
+    Deployment,
+    Directory,
+    Environment,
+    File,
+    Version,
+)
 
-FILE, VERSION = table(File), table(Version)
+FILE, VERSION, DIRECTORY = table(File), table(Version), table(Directory)
 ENVIRONMENT, DEPLOYMENT = table(Environment), table(Deployment)
+COUNTER = table(Counter)
+REVISION = "files"
+"""The counter that moves whenever a File is moved, or a File or Version is deleted."""
 DEFAULT_ENVIRONMENT = "production"
 _CHUNK = 400
 
@@ -27,17 +38,20 @@ FileIds = tuple[str, str | None]
 
 @dataclass(slots=True)
 class FileCache:
-    """What earlier transactions have found or made; only committed facts that cannot change."""
+    """What earlier transactions have found or made; good as long as the revision is the same."""
 
     files: dict[tuple[int, str, str], str] = field(default_factory=dict)  # (workspace, kind, path)
     versions: dict[tuple[str, bytes], str] = field(default_factory=dict)  # (file, content as given)
     limit: int = 20_000
+    revision: int = 0
 
     def add(self, other: "FileCache") -> None:
         """Take over what a transaction found, once it has committed."""
-        if len(self.files) + len(self.versions) > self.limit:
+        is_full = len(self.files) + len(self.versions) > self.limit
+        if is_full or other.revision != self.revision:
             self.files.clear()
             self.versions.clear()
+            self.revision = other.revision
         self.files.update(other.files)
         self.versions.update(other.versions)
 
@@ -72,6 +86,9 @@ def resolve_files(
     """
     cache = cache or FileCache()
     found = found if found is not None else FileCache()
+    found.revision = _read_revision(connection)
+    if cache.revision != found.revision:
+        cache = FileCache()
     file_ids, made = _files(connection, workspace_id, references, now_ns, cache, found)
     described = {f for r, f in zip(references, file_ids, strict=True) if not _is_silent(r)}
     result: list[FileIds] = []
@@ -101,6 +118,65 @@ def resolve_files(
         (file_id, known or found.versions.get((file_id, _raw(reference))) or deployed.get(file_id))
         for reference, (file_id, known) in zip(references, result, strict=True)
     ]
+
+
+def forget_files(connection: Connection) -> None:
+    """Make every process look Files and Versions up again."""
+    connection.execute(
+        update(COUNTER).where(COUNTER.c.name == REVISION).values(value=COUNTER.c.value + 1)
+    )
+
+
+def ensure_file(
+    connection: Connection, workspace_id: int, kind: FileKind, path: str, now_ns: int
+) -> tuple[str, bool]:
+    """Return the id of the File at a path, and whether it was made just now.
+
+    Raises: Conflict: a File of another kind is there.
+    """
+    reference = FileReference(kind=kind, path=path)
+    holder = _paths(connection, workspace_id, {path}).get(path)
+    if holder is None:
+        holder = _make_file(connection, workspace_id, path, reference, now_ns)
+    if holder[1] != kind:
+        raise Conflict(f"{path!r} is taken by a File of type {holder[1]}")
+    return holder[0], holder[2]
+
+
+def ensure_version(
+    connection: Connection,
+    workspace_id: int,
+    file_id: str,
+    kind: FileKind,
+    content: Json,
+    now_ns: int,
+    *,
+    is_new_file: bool,
+) -> str:
+    """Return the id of the Version with this content, making it if needed.
+
+    The first one of a new File is deployed to the default environment.
+    """
+    wanted = _Wanted(file_id, kind, content, None)
+    new_files = {file_id} if is_new_file else set()
+    return _versions(connection, workspace_id, [wanted], new_files, now_ns)[0]
+
+
+def ensure_directories(connection: Connection, workspace_id: int, path: str, now_ns: int) -> None:
+    """Make sure that a directory and those above it exist."""
+    parts = path.split("/") if path else []
+    rows = [
+        {
+            "id": random_id("dir_"),
+            "workspace_id": workspace_id,
+            "path": "/".join(parts[: number + 1]),
+            "created_ns": now_ns,
+            "updated_ns": now_ns,
+        }
+        for number in range(len(parts))
+    ]
+    if rows:
+        connection.execute(dialect.insert(connection, DIRECTORY).on_conflict_do_nothing(), rows)
 
 
 def default_environment(connection: Connection, workspace_id: int, now_ns: int) -> str:
@@ -201,6 +277,7 @@ def _make_file(
     connection: Connection, workspace_id: int, path: str, reference: FileReference, now_ns: int
 ) -> _Holder:
     file_id = random_id(FILE_PREFIXES[reference.kind])
+    ensure_directories(connection, workspace_id, path.rpartition("/")[0], now_ns)
     connection.execute(
         dialect.insert(connection, FILE).on_conflict_do_nothing(),
         {
@@ -231,6 +308,7 @@ def _versions(
     if not wanted:
         return []
     keys = [(want.file_id, content_hash(want.kind, want.content)) for want in wanted]
+    _restore_deleted(connection, keys)
     known = _known_versions(connection, keys)
     named = {want.version_id: want.file_id for want in wanted if want.version_id}
     real = _known_ids(connection, workspace_id, named)
@@ -265,6 +343,25 @@ def _versions(
         connection, workspace_id, {f: v for f, v in first.items() if f in new_files}, now_ns
     )
     return ids
+
+
+def _restore_deleted(connection: Connection, keys: Iterable[tuple[str, str]]) -> None:
+    """Bring a deleted Version back when its content is seen again: an id means one content."""
+    for part in _chunks(sorted(set(keys))):
+        connection.execute(
+            update(VERSION)
+            .where(
+                tuple_(VERSION.c.file_id, VERSION.c.content_hash).in_(part),
+                VERSION.c.status == "deleted",
+            )
+            .values(status="committed")
+        )
+
+
+def _read_revision(connection: Connection) -> int:
+    statement = select(COUNTER.c.value).where(COUNTER.c.name == REVISION)
+    revision: int = connection.execute(statement).scalar_one()
+    return revision
 
 
 def _known_versions(
