@@ -2,12 +2,13 @@
 
 import sqlite3
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
+import psycopg
 from sqlalchemy import Engine, Table, create_engine, event, text
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import URL, Connection, make_url
@@ -24,6 +25,12 @@ from sqlalchemy.pool import QueuePool
 from kibitz_collector.errors import Busy, Invalid, SetupError
 
 BUSY_TIMEOUT_S = 30.0
+_CONNECT_TIMEOUT_S = 5
+# A process that was stopped or whose machine is gone must not hold what the others wait for.
+_POSTGRESQL_SETTINGS = (
+    "SET idle_in_transaction_session_timeout = '60s';"
+    " SET tcp_keepalives_idle = 10; SET tcp_keepalives_interval = 5; SET tcp_keepalives_count = 3"
+)
 OLDEST_SQLITE = (3, 35, 0)  # RETURNING
 Insert = postgresql.Insert | sqlite.Insert
 
@@ -55,9 +62,32 @@ def make_engines(url: URL) -> tuple[Engine, Engine]:
     """Return the engine that writes and the one that reads; nothing is opened yet."""
     if url.drivername == "sqlite":
         return _sqlite_engine(url, writes=True), _sqlite_engine(url, writes=False)
-    options: dict[str, Any] = {"pool_pre_ping": True, "pool_size": 10, "max_overflow": 10}
-    engine = create_engine(url, **options)
+    engine = create_engine(
+        url,
+        pool_pre_ping=True,
+        pool_size=10,
+        max_overflow=10,
+        pool_timeout=_CONNECT_TIMEOUT_S,
+        connect_args={"connect_timeout": _CONNECT_TIMEOUT_S},
+    )
+
+    @event.listens_for(engine, "connect")
+    def on_connect(connection: psycopg.Connection[Any], _record: object) -> None:
+        connection.execute(_POSTGRESQL_SETTINGS)
+        connection.commit()
+
     return engine, engine
+
+
+def connector(engine: Engine) -> Callable[[], psycopg.Connection[tuple[Any, ...]]]:
+    """Return what opens a PostgreSQL connection outside the engine's pool."""
+    positional, named = engine.dialect.create_connect_args(engine.url)
+
+    def connect() -> psycopg.Connection[tuple[Any, ...]]:
+        options = {**named, "connect_timeout": _CONNECT_TIMEOUT_S, "autocommit": True}
+        return psycopg.connect(*positional, **options)
+
+    return connect
 
 
 def prepare_file(url: URL) -> None:
@@ -156,19 +186,72 @@ def next_seqs(connection: Connection, count: int) -> range | Sequence[int]:
             {"n": count},
         ).scalar_one()
         return range(last - count + 1, last + 1)
+    # What lies above this is not settled until we have committed: see `settled_seq`.
+    connection.execute(
+        text(
+            "SELECT pg_advisory_xact_lock_shared("
+            ":tag | (last_value - CASE WHEN is_called THEN 0 ELSE 1 END)) FROM log_seq"
+        ),
+        {"tag": _LOCK_SEQ << 48},
+    )
     drawn = connection.execute(
         text("SELECT nextval('log_seq') FROM generate_series(1, :n)"), {"n": count}
     )
     return sorted(drawn.scalars())
 
 
-def lock_traces(connection: Connection, workspace_id: int, buckets: set[int] | None) -> None:
+def settled_seq(connection: Connection) -> int | None:
+    """Return up to which `seq` nothing more can appear; None: that is so of all there is.
+
+    On PostgreSQL a lower number may be committed after a higher one, so whoever follows Logs by
+    `seq` must stop here, and ask before it reads. Each ingest holds, until it has committed, a lock
+    whose number is the last `seq` given out before its own.
+    """
+    if connection.dialect.name == "sqlite":
+        return None
+    # In this order, each in a statement of its own: a number drawn before we ask for the last one
+    # had its lock before, so its transaction is seen here, or has committed and is seen after.
+    last = connection.execute(
+        text("SELECT CASE WHEN is_called THEN last_value ELSE 0 END FROM log_seq")
+    ).scalar_one()
+    unsettled = _lowest_lock(connection, _LOCK_SEQ)
+    return int(last) if unsettled is None else min(int(last), unsettled)
+
+
+def settled_ns(connection: Connection, now_ns: int) -> int:
+    """Return up to which arrival time nothing more can appear, `now_ns` at the latest."""
+    if connection.dialect.name == "sqlite":
+        return now_ns
+    began_ms = _lowest_lock(connection, _LOCK_TIME)
+    return now_ns if began_ms is None else min(now_ns, began_ms * 10**6 - 1)
+
+
+def _lowest_lock(connection: Connection, tag: int) -> int | None:
+    lowest = connection.execute(
+        text(
+            "SELECT min(((classid::bigint & 65535) << 32) | objid::bigint) FROM pg_locks"
+            " WHERE locktype = 'advisory' AND objsubid = 1 AND classid::bigint >> 16 = :tag"
+            " AND database = (SELECT oid FROM pg_database WHERE datname = current_database())"
+        ),
+        {"tag": tag},
+    ).scalar_one()
+    return None if lowest is None else int(lowest)
+
+
+def lock_traces(
+    connection: Connection, workspace_id: int, buckets: set[int] | None, now_ns: int
+) -> None:
     """Hold off other processes that write to the same traces until this transaction ends.
 
-    None: all traces of the workspace. SQLite has one writer anyway.
+    None: all traces of the workspace. `now_ns` is the arrival time of what will be written, held
+    for `settled_ns`. SQLite has one writer anyway.
     """
     if connection.dialect.name == "sqlite":
         return
+    connection.execute(
+        text("SELECT pg_advisory_xact_lock_shared(:key)"),
+        {"key": _LOCK_TIME << 48 | now_ns // 10**6},
+    )
     if buckets is None:
         connection.execute(
             text("SELECT pg_advisory_xact_lock(:space, :workspace)"),
@@ -194,6 +277,8 @@ TRACE_BUCKETS = 1024
 _LOCK_WORKSPACE = 0x6B6962
 _LOCK_TRACE = 0x6B6963
 LOCK_MIGRATE = 0x6B6964
+_LOCK_SEQ, _LOCK_TIME = 0x6B69, 0x6B6A
+"""The upper 16 bits of locks whose other 48 are a `seq`, or a time in ms."""
 
 
 def _sqlite_engine(url: URL, *, writes: bool) -> Engine:

@@ -54,6 +54,7 @@ _OWN_RULES = {
     "is_hidden",
     "is_start",
     "is_covered",
+    "is_top",
     "inherits",
     "weak",
 }

@@ -118,6 +118,7 @@ def to_row(
         "is_hidden": not record.is_genai,
         "is_start": record.is_start,
         "is_covered": False,
+        "is_top": True,
         "inherits": 0,
         "weak": None,
     }

@@ -6,12 +6,11 @@ outside any transaction; what changed meanwhile is read again inside. SQLite's i
 PostgreSQL holds a tsvector of the same tokens per Log.
 """
 
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, delete, func, select, text
+from sqlalchemy import ColumnElement, Select, delete, select, text
 from sqlalchemy.engine import Connection
 from sqlmodel import Session
 
@@ -31,8 +30,6 @@ INDEX_TABLE = "log_text"
 
 BATCH = 500
 _NAME = "text-1"  # a new tokenizer needs a new number, and the index made anew
-_SETTLE_NS = 60 * 10**9
-"""On PostgreSQL a lower `seq` may be committed after a higher one, within this time."""
 
 Tokens = list[str]
 Rows = Sequence[Any]
@@ -45,6 +42,9 @@ class _Text:
 
     seq: int
     tokens: Tokens
+
+
+Texts = Sequence[_Text]
 
 
 def index_once(store: Store) -> int:
@@ -78,8 +78,31 @@ def lag(session: Session) -> int:
     return max(0, int(newest) - _progress(connection))
 
 
+def texts_of(session: Session, seqs: Sequence[int]) -> Texts:
+    """Return the texts these Logs stand in the index with, for `forget`: ask before they change."""
+    connection = session.connection()
+    if connection.dialect.name == "postgresql" or not seqs:
+        return []
+    indexed = [seq for seq in seqs if seq <= _progress(connection)]
+    changed = connection.execute(_old(PENDING.c.seq.in_(indexed))).all()
+    unchanged = set(indexed) - {row.seq for row in changed}
+    return _texts(session, [*changed, *_current(connection, sorted(unchanged))])
+
+
+def forget(connection: Connection, seqs: Sequence[int], texts: Texts) -> None:
+    """Take Logs out of the index; in the transaction that has just deleted them."""
+    connection.execute(delete(PENDING).where(PENDING.c.seq.in_(seqs)))
+    if connection.dialect.name == "postgresql":
+        connection.execute(
+            text("DELETE FROM log_text WHERE seq = ANY(:seqs)"), {"seqs": list(seqs)}
+        )
+    else:
+        _take_out(connection, list(texts))
+
+
 def _next(session: Session) -> Rows:
     connection = session.connection()
+    settled = dialect.settled_seq(connection)
     statement = (
         select(LOG.c.seq, LOG.c.workspace_id, LOG.c.kind, BODY.c.document)
         .select_from(LOG.outerjoin(BODY, BODY.c.seq == LOG.c.seq))
@@ -87,10 +110,8 @@ def _next(session: Session) -> Rows:
         .order_by(LOG.c.seq)
         .limit(BATCH)
     )
-    if connection.dialect.name == "postgresql":
-        statement = statement.where(
-            text("NOT EXISTS (SELECT 1 FROM log_text WHERE log_text.seq = log.seq)")
-        )
+    if settled is not None:
+        statement = statement.where(LOG.c.seq <= settled)
     return connection.execute(statement).all()
 
 
@@ -116,7 +137,8 @@ def _write_sqlite(session: Session, texts: list[_Text]) -> int:
     changed = {one.seq: one for one in _texts(session, _current(connection, done))}
     _take_out(connection, _texts(session, indexed))
     again = [changed[row.seq] for row in indexed]
-    fresh = [changed.get(one.seq, one) for one in texts]
+    there = _still_there(connection, texts)
+    fresh = [changed.get(one.seq, one) for one in texts if one.seq in there]
     _put_in(connection, again + fresh)
     if done:
         connection.execute(delete(PENDING).where(PENDING.c.seq.in_(done)))
@@ -155,6 +177,14 @@ def _take_out(connection: Connection, texts: list[_Text]) -> None:
         )
 
 
+def _still_there(connection: Connection, texts: Texts) -> set[int]:
+    """Return which Logs have not been deleted since their texts were read."""
+    # A deletion under way waits for us, or we for it: then it takes out what we put in.
+    statement = select(LOG.c.seq).where(LOG.c.seq.in_([one.seq for one in texts]))
+    statement = statement.with_for_update(read=True, key_share=True)
+    return set(connection.execute(statement).scalars()) if texts else set()
+
+
 def _put_in(connection: Connection, texts: list[_Text]) -> None:
     rows = [{"seq": one.seq, "tokens": " ".join(one.tokens)} for one in texts if one.tokens]
     if rows:
@@ -169,7 +199,8 @@ def _write_postgresql(session: Session, texts: list[_Text]) -> int:
         delete(PENDING).where(PENDING.c.seq.in_(first)).returning(PENDING.c.seq)
     ).scalars()
     changed = {one.seq: one for one in _texts(session, _current(connection, list(done)))}
-    rows = {one.seq: one for one in texts} | changed
+    there = _still_there(connection, texts)
+    rows = {one.seq: one for one in texts if one.seq in there} | changed
     if rows:
         connection.execute(
             text(
@@ -178,14 +209,8 @@ def _write_postgresql(session: Session, texts: list[_Text]) -> int:
             ),
             [{"seq": one.seq, "tokens": _tsvector(one.tokens)} for one in rows.values()],
         )
-    settled = select(func.max(LOG.c.seq)).where(
-        LOG.c.seq > _progress(connection), LOG.c.received_ns < time.time_ns() - _SETTLE_NS
-    )
-    if len(texts) >= BATCH:
-        settled = settled.where(LOG.c.seq <= texts[-1].seq)
-    last = connection.execute(settled).scalar()
-    if last is not None:
-        _advance(connection, last)
+    if texts:
+        _advance(connection, texts[-1].seq)
     return len(rows)
 
 

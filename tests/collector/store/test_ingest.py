@@ -127,6 +127,7 @@ def test_the_whole_row_and_body_come_back(store: Store) -> None:
         "is_hidden": False,
         "is_start": False,
         "is_covered": False,
+        "is_top": True,
         "inherits": 0,
         "weak": None,
         "body": {

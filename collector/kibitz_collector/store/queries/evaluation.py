@@ -10,6 +10,7 @@ from sqlmodel import Session, col, select
 from kibitz_collector.errors import Invalid, NotFound
 from kibitz_collector.files.kinds.evaluator import EvaluatorSpec, read_evaluator
 from kibitz_collector.records import Scope
+from kibitz_collector.store import dialect
 from kibitz_collector.store.rows import table
 from kibitz_collector.store.tables.counters import Counter
 from kibitz_collector.store.tables.files import File, Version
@@ -182,6 +183,7 @@ def count_jobs(session: Session, workspace_id: int, now_ns: int) -> JobCounts:
 
 def idle_traces(session: Session, horizon_ns: int, limit: int = 2000) -> list[IdleTrace]:
     """Return unfinished traces without news since `horizon_ns` that were not looked at yet."""
+    horizon_ns = dialect.settled_ns(session.connection(), horizon_ns)
     cursor = session.exec(select(Counter.value).where(Counter.name == IDLE_CURSOR)).one()
     statement = (
         select(Trace)

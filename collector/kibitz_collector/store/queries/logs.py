@@ -10,12 +10,14 @@ from sqlmodel import Session
 from kibitz_collector.errors import NotFound
 from kibitz_collector.query.ast import EVERYTHING, And, Comparison, Node, Not, Or
 from kibitz_collector.records import LogDetail, LogSummary, Page, Tokens, TraceTotals
+from kibitz_collector.store import dialect
 from kibitz_collector.store.bodies import decode_bodies
 from kibitz_collector.store.filters import LOG, Condition, compile_filter
 from kibitz_collector.store.queries.cursors import read_cursor, write_cursor
 from kibitz_collector.store.queries.driven import MAX_SEQ, Driver, driver_of, read_driven
 from kibitz_collector.store.queries.judgments import judgments_of
 from kibitz_collector.store.queries.summaries import read_summaries, select_summaries
+from kibitz_collector.store.queries.tops import stands_for_trace
 from kibitz_collector.store.rows import TOKEN_COLUMNS, table
 from kibitz_collector.store.tables.logs import Trace
 
@@ -78,11 +80,17 @@ def list_after(
     roots_only: bool = False,
     include_hidden: bool = False,
 ) -> list[LogSummary]:
-    """List Logs that were stored after a `seq`, oldest first: how pages and `tail` follow."""
+    """List Logs that were stored after a `seq`, oldest first: how pages and `tail` follow.
+
+    Up to where nothing can appear in between any more: a `seq` once passed hides nothing.
+    """
     after = max(-(2**63), min(seq, 2**63 - 1))
     limit = max(1, min(limit, MAX_LIMIT))
     driver = driver_of(where)
     listed = _listed(workspace_id, where, roots_only, include_hidden, driver)
+    settled = dialect.settled_seq(session.connection())
+    if settled is not None:
+        listed.append(LOG.c.seq <= settled)
 
     def page(newer: Condition) -> Select[Any]:
         return select_summaries().where(newer, _own(workspace_id), *listed)
@@ -112,9 +120,11 @@ def count_logs(
 
 def newest_seq(session: Session, workspace_id: int) -> int:
     """Return the highest `seq` there is (0: no Log yet): from where to follow."""
+    connection = session.connection()
+    settled = dialect.settled_seq(connection)
     # Of all workspaces: one's own newest may be far back, and a look for it long.
-    newest = session.connection().execute(select(func.max(LOG.c.seq))).scalar()
-    return int(newest or 0)
+    newest = int(connection.execute(select(func.max(LOG.c.seq))).scalar() or 0)
+    return newest if settled is None else min(newest, settled)
 
 
 def get_log(session: Session, workspace_id: int, log_id: str) -> LogDetail:
@@ -224,7 +234,7 @@ def _listed(
     """Return the conditions of a listing, but for the workspace and what leads it."""
     conditions: list[Condition] = []
     if roots_only:
-        conditions += [LOG.c.trace_parent_id.is_(None), LOG.c.parent_id.is_(None)]
+        conditions += stands_for_trace()
     if not include_hidden:
         conditions.append(LOG.c.is_hidden.is_(False))
         if not roots_only and not names_kind(where):

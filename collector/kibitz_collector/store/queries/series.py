@@ -11,6 +11,7 @@ from kibitz_collector.errors import Invalid
 from kibitz_collector.query.ast import EVERYTHING, Node
 from kibitz_collector.store.filters import LOG, amount, compile_filter
 from kibitz_collector.store.queries.logs import names_kind
+from kibitz_collector.store.queries.tops import stands_for_trace
 
 MAX_BUCKETS = 5_000
 _NO_SUMS = (0, 0, None, None)
@@ -83,7 +84,7 @@ def _placed(
         compile_filter(where, time.time_ns(), workspace_id=workspace_id),
     ]
     if roots_only:
-        conditions += [LOG.c.trace_parent_id.is_(None), LOG.c.parent_id.is_(None)]
+        conditions += stands_for_trace()
     elif not names_kind(where):
         conditions.append((LOG.c.kind != "evaluator") | LOG.c.parent_id.is_(None))
     # A flow that repeats the sums of its model calls would count them twice.

@@ -83,7 +83,7 @@ def _select(workspace_id: int) -> Select[Any]:
         .where(
             LOG.c.workspace_id == workspace_id,
             LOG.c.session_id == SESSION.c.id,
-            LOG.c.trace_parent_id.is_(None),
+            LOG.c.is_top.is_(True),
             LOG.c.parent_id.is_(None),
         )
         .order_by(LOG.c.start_ns, LOG.c.seq)

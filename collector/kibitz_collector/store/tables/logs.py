@@ -20,9 +20,7 @@ class Log(Table, table=True):
         partial_index(
             "ix_log_parent", "workspace_id", "trace_parent_id", where="trace_parent_id IS NOT NULL"
         ),
-        partial_index(
-            "ix_log_root", "workspace_id", "start_ns", "seq", where="trace_parent_id IS NULL"
-        ),
+        partial_index("ix_log_top", "workspace_id", "start_ns", "seq", where="is_top IS TRUE"),
         partial_index(
             "ix_log_session",
             "workspace_id",
@@ -95,6 +93,7 @@ class Log(Table, table=True):
     is_hidden: bool = False  # a plain span in a trace without any GenAI Log
     is_start: bool = False  # only its start record (or another partial record) has arrived
     is_covered: bool = False  # a Log below it has tokens or cost: its own are not added up
+    is_top: bool = True  # it has no parent, or its parent is not here
     inherits: int = 0  # bits: 1 trace id, 2 session, 4 user came from the parent
     weak: str | None = string(default=None)  # JSON list: what only partial records have said
 

@@ -102,7 +102,7 @@ def ingest(
     """Write a batch of Logs of one workspace."""
     connection = session.connection()
     now_ns = time.time_ns()
-    _lock(connection, workspace_id, batch)
+    _lock(connection, workspace_id, batch, now_ns)
     found = FileCache()
     stored: dict[tuple[int, bytes], int] = {}
     files = _resolve(connection, workspace_id, batch, now_ns, caches.files, found)
@@ -127,7 +127,9 @@ def ingest(
     return Ingested(work.outcomes(), job_count, judgment_count, found, stored)
 
 
-def _lock(connection: Connection, workspace_id: int, batch: Sequence[Prepared]) -> None:
+def _lock(
+    connection: Connection, workspace_id: int, batch: Sequence[Prepared], now_ns: int
+) -> None:
     buckets: set[int] | None = set()
     for prepared in batch:
         trace_id = prepared.record.trace_id
@@ -137,7 +139,7 @@ def _lock(connection: Connection, workspace_id: int, batch: Sequence[Prepared]) 
         digest = hashlib.blake2b(trace_id.encode("utf-8", "replace"), digest_size=4).digest()
         assert buckets is not None
         buckets.add(int.from_bytes(digest, "big") % dialect.TRACE_BUCKETS)
-    dialect.lock_traces(connection, workspace_id, buckets)
+    dialect.lock_traces(connection, workspace_id, buckets, now_ns)
 
 
 def _resolve(

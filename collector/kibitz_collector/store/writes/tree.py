@@ -82,6 +82,7 @@ def settle_tree(
     relatives.load_children([id_ for id_ in arrived if _says_more(tree.nodes[id_])])
     _hand_down(tree, relatives)
     _hand_up(tree, relatives)
+    _find_tops(tree, relatives)
 
 
 def _says_more(node: Node) -> bool:
@@ -137,6 +138,57 @@ def _hand_up(tree: Tree, relatives: "_Relatives") -> None:
                 parent.row["is_covered"] = True
                 above.append(parent.row["id"])
         level = above
+
+
+def _find_tops(tree: Tree, relatives: "_Relatives") -> None:
+    """Mark the Logs whose parent is not here: a list of traces must show them, or nobody would."""
+    linked = []
+    for id_, node in tree.nodes.items():
+        row, old = node.row, node.old
+        parent_id = row["trace_parent_id"]
+        if parent_id is None:
+            row["is_top"] = True
+        elif parent_id not in tree.nodes:
+            # Of a relative that was loaded, nobody has looked for the parent: nothing is new there.
+            if old is None or old["trace_parent_id"] != parent_id:
+                row["is_top"] = True
+        elif tree.parent_of(row) is None:
+            row["is_top"] = True
+        elif not _was_linked(node, tree.nodes[parent_id]):
+            row["is_top"] = False
+            linked.append(id_)
+    _cut_cycles(tree, relatives, linked)
+
+
+def _was_linked(node: Node, parent: Node) -> bool:
+    """Tell whether a Log's parent was its parent before."""
+    old, above = node.old, parent.old
+    if old is None or above is None or old["trace_parent_id"] != above["id"]:
+        return False
+    return bool(old["inherits"] & INHERITS_TRACE) or old["trace_id"] == above["trace_id"]
+
+
+def _cut_cycles(tree: Tree, relatives: "_Relatives", linked: Sequence[str]) -> None:
+    """Make the earliest Log of each cycle its top; `linked`: Logs that have found their parent."""
+    walked: set[str] = set()
+    for start in linked:
+        # Whoever closes a cycle has its child in hand: what arrives brings its children along.
+        if start in walked or start not in tree.children:
+            continue
+        path: dict[str, None] = {}
+        id_: str | None = start
+        while id_ is not None and id_ not in walked:
+            walked.add(id_)
+            path[id_] = None
+            relatives.load_parents([id_])
+            parent = tree.parent_of(tree.nodes[id_].row)
+            id_ = None if parent is None else parent.row["id"]
+        if id_ in path:
+            ids = list(path)
+            cycle = [tree.nodes[one].row for one in ids[ids.index(id_) :]]
+            top = min(cycle, key=lambda row: (row["start_ns"], row["id"]))
+            for row in cycle:
+                row["is_top"] = row is top
 
 
 class _Relatives:

@@ -31,7 +31,14 @@ def session_page(request: Request) -> Response:
         summary = session_queries.get_session(session, caller.workspace_id, session_id)
         logs = session_queries.session_logs(session, caller.workspace_id, session_id)
         roots = [log for log in logs if log.trace_parent_id is None and log.parent_id is None]
-        shown = (roots or logs)[-_MOST_TURNS:]
+        # Of a trace whose root is not here, its first Log is the turn.
+        rooted = {log.trace_id for log in roots}
+        for log in logs:
+            if log.trace_id not in rooted:
+                rooted.add(log.trace_id)
+                roots.append(log)
+        roots.sort(key=lambda log: (log.start_ns, log.seq))
+        shown = roots[-_MOST_TURNS:]
         turns = [
             (log, log_queries.get_log(session, caller.workspace_id, log.id).body) for log in shown
         ]
@@ -42,7 +49,7 @@ def session_page(request: Request) -> Response:
         title=session_id,
         summary=summary,
         turns=[(log, body, shown_messages(body)) for log, body in turns],
-        left_out=len(roots or logs) - len(shown),
+        left_out=len(roots) - len(shown),
     )
 
 

@@ -36,7 +36,7 @@ def plan(store: Store, read: Callable[[Session], object]) -> list[str]:
     ("text", "options", "index"),
     [
         ("", {}, "ix_log_start"),
-        ("", {"roots_only": True}, "ix_log_root"),
+        ("", {"roots_only": True}, "ix_log_top"),
         ("status:error", {}, "ix_log_"),
         ("latency>2s", {}, "ix_log_start"),
         ("model:gpt-4o", {}, "ix_log_model"),

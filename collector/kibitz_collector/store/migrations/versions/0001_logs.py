@@ -178,6 +178,7 @@ def upgrade() -> None:
         sa.Column("is_hidden", sa.Boolean(), nullable=False),
         sa.Column("is_start", sa.Boolean(), nullable=False),
         sa.Column("is_covered", sa.Boolean(), nullable=False),
+        sa.Column("is_top", sa.Boolean(), nullable=False),
         sa.Column("inherits", sa.Integer(), nullable=False),
         sa.Column("weak", sa.Text(), nullable=True),
         sa.PrimaryKeyConstraint("seq", name=op.f("pk_log")),
@@ -224,12 +225,12 @@ def upgrade() -> None:
         postgresql_where=sa.text("trace_parent_id IS NOT NULL"),
     )
     op.create_index(
-        "ix_log_root",
+        "ix_log_top",
         "log",
         ["workspace_id", "start_ns", "seq"],
         unique=False,
-        sqlite_where=sa.text("trace_parent_id IS NULL"),
-        postgresql_where=sa.text("trace_parent_id IS NULL"),
+        sqlite_where=sa.text("is_top IS TRUE"),
+        postgresql_where=sa.text("is_top IS TRUE"),
     )
     op.create_index(
         "ix_log_run",
