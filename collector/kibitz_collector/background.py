@@ -7,7 +7,11 @@ import logging
 import threading
 from collections.abc import Callable
 
+from kibitz_collector.errors import Busy
+
 log = logging.getLogger("kibitz.collector")
+
+_BUSY_S = 1.0
 
 
 class Loop:
@@ -50,6 +54,14 @@ class Loop:
             try:
                 more = self._run_once()
                 self.failures = 0
+            except Busy as error:
+                # The database is away or full: no news after the first time, and back at once
+                # when it is.
+                if not self.failures:
+                    log.warning("%s waits: %s", self.name, error.message)
+                self.failures += 1
+                self._stop.wait(_BUSY_S)
+                continue
             except Exception:
                 # The outermost loop of a worker: whatever went wrong, the next round must happen.
                 self.failures += 1

@@ -1,12 +1,14 @@
-"""The background loops of one collector process, started and stopped together."""
+"""The background loops of one collector or worker process, started and stopped together."""
 
 import logging
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from kibitz_collector.alert.worker import AlertWorker, DeliveryWorker
 from kibitz_collector.background import Loop
 from kibitz_collector.config import Settings
+from kibitz_collector.errors import CollectorError
 from kibitz_collector.evaluate.sandbox import Sandbox, open_sandbox
 from kibitz_collector.evaluate.worker import EvaluationWorker, IdleTraceWorker
 from kibitz_collector.store import Store
@@ -27,16 +29,32 @@ class Workers:
     """What runs beside the requests."""
 
     loops: list[Loop] = field(default_factory=list)
+    evaluation: list[EvaluationWorker] = field(default_factory=list)
+    deliveries: DeliveryWorker | None = None
     sandbox: Sandbox | None = None
+    stop_by: float | None = None  # on the monotonic clock
+
+    def request_stop(self, grace_s: float) -> None:
+        """Let the loops end after the round in hand; returns at once."""
+        if self.stop_by is None:
+            self.stop_by = time.monotonic() + grace_s
+            for loop in self.loops:
+                loop.request_stop()
 
     def stop(self, grace_s: float) -> None:
-        """Stop all loops within `grace_s` together, then end the sandbox."""
-        deadline = time.monotonic() + grace_s
+        """End all loops within `grace_s` of the first request, then give back what is in hand."""
+        self.request_stop(grace_s)
+        assert self.stop_by is not None
         for loop in self.loops:
-            loop.request_stop()
-        for loop in self.loops:
-            if not loop.join(max(0.0, deadline - time.monotonic())):
-                log.warning("%s did not finish in %.0f s; its claims expire", loop.name, grace_s)
+            if not loop.join(max(0.0, self.stop_by - time.monotonic())):
+                log.warning("%s did not finish in %.0f s", loop.name, grace_s)
+        for worker in self.evaluation:
+            try:
+                worker.give_back()
+            except CollectorError as error:
+                log.warning("claims are left to expire: %s", error.message)
+        if self.deliveries is not None:
+            self.deliveries.close()
         if self.sandbox is not None:
             self.sandbox.close()
 
@@ -50,42 +68,64 @@ def start(settings: Settings, store: Store) -> Workers:
     workers.loops.append(
         Loop(
             "text-index",
-            lambda: index_once(store) > 0,
+            _led(store, "text-index", lambda: index_once(store) > 0),
             poll_s=_INDEX_POLL_S,
             wake=store.subscribe("logs"),
         )
     )
     if settings.evaluate:
         workers.sandbox = open_sandbox(settings)
-        workers.loops += _evaluation(settings, store, workers.sandbox)
+        _add_evaluation(workers, settings, store, workers.sandbox)
     if settings.alert:
-        workers.loops += _alerting(settings, store)
+        _add_alerting(workers, settings, store)
     for loop in workers.loops:
         loop.start()
     return workers
 
 
-def _evaluation(settings: Settings, store: Store, sandbox: Sandbox) -> list[Loop]:
+def _led(store: Store, name: str, run_once: Callable[[], bool]) -> Callable[[], bool]:
+    """Return a round that does something in one process of all on this database."""
+    return lambda: store.leads(name) and run_once()
+
+
+def _add_evaluation(workers: Workers, settings: Settings, store: Store, sandbox: Sandbox) -> None:
     # Evaluators that never judged yet, or misbehaved, have a worker of their own: one that must be
     # killed is never in front of one that judges well.
     lanes: list[Lane] = ["unproven"]
     lanes += ["proven" for _ in range(settings.evaluate_workers)]
-    loops = [
-        Loop(
-            f"evaluate-{lane}-{number}",
-            EvaluationWorker(store, sandbox, settings, lane=lane).run_once,
-            poll_s=_JOB_POLL_S,
-            wake=store.subscribe("jobs"),
+    for number, lane in enumerate(lanes):
+        worker = EvaluationWorker(store, sandbox, settings, lane=lane)
+        workers.evaluation.append(worker)
+        workers.loops.append(
+            Loop(
+                f"evaluate-{lane}-{number}",
+                worker.run_once,
+                poll_s=_JOB_POLL_S,
+                wake=store.subscribe("jobs"),
+            )
         )
-        for number, lane in enumerate(lanes)
-    ]
     idle = IdleTraceWorker(store, settings)
-    return [*loops, Loop("idle-traces", idle.run_once, poll_s=_IDLE_POLL_S)]
+    workers.loops += [
+        Loop("keep-claims", lambda: _keep(workers.evaluation), poll_s=settings.job_lease_s / 3),
+        Loop("idle-traces", _led(store, "idle-traces", idle.run_once), poll_s=_IDLE_POLL_S),
+    ]
 
 
-def _alerting(settings: Settings, store: Store) -> list[Loop]:
+def _keep(evaluation: list[EvaluationWorker]) -> bool:
+    for worker in evaluation:
+        worker.keep()
+    return False
+
+
+def _add_alerting(workers: Workers, settings: Settings, store: Store) -> None:
     rules, deliveries = AlertWorker(store, settings), DeliveryWorker(store, settings)
-    return [
-        Loop("alerts", rules.run_once, poll_s=settings.alert_tick_s, wake=rules.wake),
+    workers.deliveries = deliveries
+    workers.loops += [
+        Loop(
+            "alerts",
+            _led(store, "alerts", rules.run_once),
+            poll_s=settings.alert_tick_s,
+            wake=rules.wake,
+        ),
         Loop("deliveries", deliveries.run_once, poll_s=_DELIVERY_POLL_S, wake=deliveries.wake),
     ]

@@ -53,8 +53,8 @@ class EvaluationWorker:
         self._sandbox = sandbox
         self._clock = clock
         self._lane: Lane = lane
-        # A batch takes at most seven wall times; the lease must outlive it.
-        self._lease_ns = int(max(settings.job_lease_s, 10 * settings.evaluator_timeout_s) * 1e9)
+        self._lease_ns = int(settings.job_lease_s * 1e9)
+        self._in_hand: Claim | None = None
         self._pruned_ns = clock()
 
     def run_once(self) -> bool:
@@ -70,6 +70,7 @@ class EvaluationWorker:
             )
         if claim is None:
             return False
+        self._in_hand = claim
         try:
             self._judge(claim)
         except Exception as error:
@@ -77,7 +78,26 @@ class EvaluationWorker:
             with self._store.write() as session:
                 claims.put_off(session, claim, now_ns=self._clock(), error=_one_line(error))
             raise
+        finally:
+            self._in_hand = None
         return True
+
+    def keep(self) -> None:
+        """Make the lease of the batch in hand longer; to be called while `run_once` runs."""
+        claim = self._in_hand
+        if claim is not None:
+            with self._store.write() as session:
+                claims.heartbeat(
+                    session, claim.token, now_ns=self._clock(), lease_ns=self._lease_ns
+                )
+
+    def give_back(self) -> None:
+        """Let others have the batch in hand: this process ends before it is judged."""
+        claim = self._in_hand
+        if claim is not None:
+            with self._store.write() as session:
+                claims.release(session, claim)
+            self._store.announce("jobs")
 
     def _judge(self, claim: Claim) -> None:
         with self._store.read() as session:

@@ -11,6 +11,8 @@ from sqlmodel import Session
 
 from kibitz_collector.records import FileRegistration, IngestOutcome, LogRecord, Rejected
 from kibitz_collector.store import dialect
+from kibitz_collector.store.bridge import Bridge
+from kibitz_collector.store.leadership import Leadership
 from kibitz_collector.store.migrate import migrate
 from kibitz_collector.store.topics import Topics
 from kibitz_collector.store.writer import Writer
@@ -62,6 +64,11 @@ class Store:
         self._writing = writing
         self._reading = reading
         self._topics = Topics()
+        self._bridge: Bridge | None = None
+        self._leadership: Leadership | None = None
+        if url.drivername != "sqlite":
+            self._bridge = Bridge(dialect.connector(writing), self._topics.announce)
+            self._leadership = Leadership(writing)
         self._one_writer = threading.Lock() if url.drivername == "sqlite" else None
         self._inside = threading.local()
         self._writer = Writer(
@@ -142,14 +149,32 @@ class Store:
 
     def subscribe(self, topic: str) -> threading.Event:
         """Return an event of your own that is set after each commit that concerns the topic."""
+        if self._bridge is not None:
+            self._bridge.listen(topic)
         return self._topics.subscribe(topic)
 
     def announce(self, topic: str) -> None:
-        """Set the events of a topic's subscribers."""
+        """Set the events of a topic's subscribers; those of other processes a little later."""
         self._topics.announce(topic)
+        if self._bridge is not None:
+            self._bridge.say(topic)
+
+    def leads(self, name: str) -> bool:
+        """Tell whether this process is the one, of all on this database, that does `name`.
+
+        Raises: Busy: the database cannot be used now.
+        """
+        if self._leadership is None:
+            return True  # on SQLite what leaders do is cheap, and safe to do twice
+        with dialect.translated_errors():
+            return self._leadership.leads(name)
 
     def close(self) -> None:
         """Store what waits, then close; a second call does nothing."""
         self._writer.close()
+        if self._bridge is not None:
+            self._bridge.close()
+        if self._leadership is not None:
+            self._leadership.close()
         self._writing.dispose()
         self._reading.dispose()

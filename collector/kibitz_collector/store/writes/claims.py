@@ -115,6 +115,14 @@ def claim(
 
 def heartbeat(session: Session, token: str, *, now_ns: int, lease_ns: int) -> int:
     """Keep a claim longer; returns how many jobs are still ours."""
+    version_id = select(Job.evaluator_version_id).where(Job.claim == token).limit(1)
+    session.exec(
+        update(EvaluatorState)
+        .where(
+            col(EvaluatorState.version_id).in_(version_id), col(EvaluatorState.alone_until_ns) > 0
+        )
+        .values(alone_until_ns=now_ns + lease_ns)
+    )
     return _count(
         session.exec(
             update(Job)
@@ -190,7 +198,18 @@ def _next_version(now_ns: int, lane: Lane) -> SelectOfScalar[EvaluatorState]:
 
 def _take_back_lost(session: Session, now_ns: int) -> None:
     """Free the jobs of workers that died; too many deaths end a job."""
-    lost = and_(col(Job.state) == "running", col(Job.lease_until_ns) < now_ns)
+    # Skipping what another worker takes back at this moment: waiting for it in another order
+    # would be a deadlock.
+    ids = session.exec(
+        select(Job.id)
+        .where(Job.state == "running", col(Job.lease_until_ns) < now_ns)
+        .order_by(col(Job.id))
+        .limit(1000)
+        .with_for_update(skip_locked=True)
+    ).all()
+    if not ids:
+        return
+    lost = and_(col(Job.id).in_(ids), col(Job.state) == "running")
     error = "the worker that had it ended"
     session.exec(
         update(Job)
@@ -205,7 +224,8 @@ def _take_back_lost(session: Session, now_ns: int) -> None:
 
 
 def _remember(session: Session, claim: Claim, outcome: Outcome) -> str | None:
-    state = session.get(EvaluatorState, claim.version_id)
+    # Locked: another worker adds up what it has judged at the same time.
+    state = session.get(EvaluatorState, claim.version_id, with_for_update=True)
     if state is None:
         return None
     reason = None
