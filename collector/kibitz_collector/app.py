@@ -30,7 +30,11 @@ def create_app(settings: Settings, store: Store | None = None) -> FastAPI:
     Raises: SetupError: the database cannot be used.
     """
     own_store = store is None
-    opened = store or open_store(settings.database_url, match_monitors=settings.match_monitors)
+    opened = store or open_store(
+        settings.database_url,
+        match_monitors=settings.match_monitors,
+        max_pending_bytes=settings.max_pending_bytes,
+    )
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
@@ -56,6 +60,8 @@ def create_app(settings: Settings, store: Store | None = None) -> FastAPI:
     app.state.store = opened
     app.state.keys = KeyRing(opened)
     app.state.prices = _own_prices(settings)
+    app.state.is_stopping = False
+    app.state.workers = None
     app.state.sandbox = None  # until the lifespan has started one
     routes.mount(app)
     app.add_exception_handler(CollectorError, _collector_error)
@@ -73,6 +79,13 @@ def _own_prices(settings: Settings) -> UserPrices:
         return read_prices(Path(settings.prices_file).read_bytes())
     except (OSError, Invalid) as error:
         raise SetupError(f"--prices-file {settings.prices_file}: {error}") from None
+
+
+def stop_soon(app: FastAPI) -> None:
+    """Ask streams and workers to end; returns at once. The lifespan's end waits for them."""
+    app.state.is_stopping = True
+    if app.state.workers is not None:
+        app.state.workers.request_stop(app.state.settings.grace_s)
 
 
 class _SoundAddress:

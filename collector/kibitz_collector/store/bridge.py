@@ -82,9 +82,7 @@ class Bridge:
         while not self._stop.is_set():
             try:
                 with self._connect() as connection:
-                    own_pid = connection.info.backend_pid
-                    connection.add_notify_handler(lambda notice: self._told(notice, own_pid))
-                    connection.execute(f"LISTEN {CHANNEL}")
+                    self._listen(connection)
                     if was_away:
                         self._hear_all()  # something may have been said while we did not listen
                     self._carry(connection)
@@ -92,6 +90,17 @@ class Bridge:
                 log.debug("no wake-ups from other processes for now: %s", error)
                 was_away = True
                 self._stop.wait(_RECONNECT_S)
+
+    def _listen(self, connection: Connection) -> None:
+        own_pid = connection.info.backend_pid
+
+        def told(notice: psycopg.Notify) -> None:
+            if notice.pid != own_pid:
+                for topic in notice.payload.split():
+                    self._hear(topic)
+
+        connection.add_notify_handler(told)
+        connection.execute(f"LISTEN {CHANNEL}")
 
     def _carry(self, connection: Connection) -> None:
         say_at = 0.0
@@ -118,11 +127,6 @@ class Bridge:
         with self._lock:
             topics, self._unsaid = self._unsaid, set()
         connection.execute("SELECT pg_notify(%s, %s)", (CHANNEL, " ".join(sorted(topics))))
-
-    def _told(self, notice: psycopg.Notify, own_pid: int) -> None:
-        if notice.pid != own_pid:
-            for topic in notice.payload.split():
-                self._hear(topic)
 
     def _hear_all(self) -> None:
         with self._lock:

@@ -1,4 +1,4 @@
-"""What a list of traces shows of each: its root, or, while that is not here, its earliest orphan."""
+"""What a list of traces shows of each: its root or, while that is not here, its first orphan."""
 
 from sqlalchemy import ColumnElement, literal_column, or_, select, tuple_
 

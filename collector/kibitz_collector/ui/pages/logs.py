@@ -151,7 +151,7 @@ async def _events(
     request: Request, caller: Context, where: Node, roots_only: bool, after: int
 ) -> AsyncIterator[bytes]:
     yield b"retry: 2000\n\n"
-    while not await request.is_disconnected():
+    while not (request.app.state.is_stopping or await request.is_disconnected()):
         logs = await run_in_threadpool(_newer, caller, where, roots_only, after)
         for log in logs:
             after = max(after, log.seq)
