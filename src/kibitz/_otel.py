@@ -391,6 +391,7 @@ def _make_id_generator() -> Any:
             return new_span_id()
 
         def generate_trace_id(self) -> int:
+            new_span_id()  # looks for a fork
             return new_trace_id()
 
     return KibitzIds()

@@ -69,6 +69,7 @@ class Redactor:
         self._has_secrets = secrets
         self._personal = tuple(personal)
         self._hook = hook
+        self.is_constant = hook is None
 
     def __call__(self, payload: bytes, is_strict: bool = False) -> bytes:
         """Return the record without secrets; `is_strict` takes out personal data as well."""

@@ -19,6 +19,8 @@ SPAN, LOG_RECORD, START = 1, 2, 3  # kinds of payload `put` takes
 class Redactor(Protocol):
     """Scrubs every string of one record; `is_strict` for files whose capture is "redacted"."""
 
+    is_constant: bool  # what it left as it was once, it always will
+
     def __call__(self, payload: bytes, is_strict: bool = False) -> bytes:
         """Return the record without what must not leave; never raises."""
 
@@ -55,6 +57,11 @@ class Runtime:
         """Redact one record and keep it."""
         redactor = self.redactor
         self.put(kind, payload if redactor is None else redactor(payload, is_strict))
+
+    def leaves_alone(self, payload: bytes) -> bool:
+        """Whether redaction never changes this: then it may be put without being looked at."""
+        redactor = self.redactor
+        return redactor is None or (redactor.is_constant and redactor(payload) == payload)
 
 
 _current: Runtime | None = None

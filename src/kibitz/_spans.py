@@ -6,7 +6,7 @@ Decorators and integrations open spans here; the parent is found from our own ke
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from opentelemetry import trace
 from opentelemetry.context import get_current
@@ -30,6 +30,9 @@ from kibitz._scope import (
 )
 from kibitz._serialize import MAX_TEXT_BYTES, snapshot
 
+if TYPE_CHECKING:
+    from kibitz._prompts import PromptScope
+
 MODEL: Final = "model"  # kind of a span that calls a model provider
 
 _CONTENT = frozenset(
@@ -44,7 +47,7 @@ _CONTENT = frozenset(
         sc.LOG_OUTPUT,
     }
 )
-_START = text_attribute(sc.RECORD, "start")
+START_ATTRIBUTE = text_attribute(sc.RECORD, "start")
 _MOST_EVENTS = 128
 _SAMPLED = TraceFlags(TraceFlags.SAMPLED)
 _UNSAMPLED = TraceFlags(TraceFlags.DEFAULT)
@@ -53,49 +56,31 @@ _UNSAMPLED = TraceFlags(TraceFlags.DEFAULT)
 class Span(trace.Span, Scope):
     """One running call, and the scope of what it calls; only `end` may race with itself."""
 
-    __slots__ = (
-        "attributes",
-        "capture",
-        "context",
-        "events",
-        "failure",
-        "heir",
-        "held_back",
-        "inputs",
-        "is_ended",
-        "kind",
-        "metadata",
-        "name_json",
-        "output",
-        "parent_id",
-        "path",
-        "runtime",
-        "start_ns",
-        "static",
-        "tags",
-        "truncated",
-    )
-
-    runtime: Runtime
+    # What most calls never set is the class's own: setting all of it costs as much as the rest.
+    # OpenTelemetry's base class has no __slots__, so there is room in each span for what is set.
     context: Context  # what was current before
-    held_back: Scope | None  # a prompt's: what is current inside instead of the span
-    parent_id: int
+    runtime: Runtime
+    parent_id: int = 0
     name_json: bytes
-    kind: int
     static: bytes  # attributes encoded beforehand, joined by commas
     start_ns: int
     capture: str
-    inputs: str | None
-    output: str | None
-    attributes: dict[str, Any] | None
-    metadata: dict[str, Any] | None
-    tags: list[str] | None
-    events: list[bytes] | None
-    failure: Failure | None
-    truncated: dict[str, int] | None
-    heir: Span | None  # the provider's span that took this prompt's place
-    path: str | None  # of the File
-    is_ended: bool
+    kind: int = _record.KIND_INTERNAL
+    ambient_id: int = 0
+    is_dropped: bool = False
+    is_ended: bool = False
+    path: str | None = None  # of the File
+    prompt: PromptScope | None = None
+    held_back: Scope | None = None  # a prompt's: what is current inside instead of the span
+    heir: Span | None = None  # the provider's span that took this prompt's place
+    inputs: str | None = None
+    output: str | None = None
+    attributes: dict[str, Any] | None = None
+    metadata: dict[str, Any] | None = None
+    tags: list[str] | None = None
+    events: list[bytes] | None = None
+    failure: Failure | None = None
+    truncated: dict[str, int] | None = None
 
     def __init__(self) -> None:
         """All fields are set by `begin`: a call with so many arguments costs as much again."""
@@ -219,7 +204,7 @@ class Span(trace.Span, Scope):
         attributes = [part for part in (self.static, self.carried.encoded) if part]
         if self.ambient_id:
             attributes.append(text_attribute(sc.AMBIENT_PARENT, f"{self.ambient_id:016x}"))
-        attributes.append(_START)
+        attributes.append(START_ATTRIBUTE)
         self.runtime.emit(START, self._encode(0, attributes), self.capture == "redacted")
 
     def _encode(self, end_ns: int, attributes: list[bytes]) -> bytes:
@@ -359,36 +344,37 @@ def begin(
     otel_span: Any = context.get(OTEL_SPAN_KEY)
     span.runtime = runtime
     span.context = context
-    span.ambient_id = span.parent_id = 0
-    span.is_dropped = span.is_ended = False
-    if scope is not None:
-        span.carried = scope.carried
-        trace_id = scope.trace_id
-        span.parent_id = scope.span_id
-        span.is_dropped = scope.is_dropped
-        if otel_span is not scope.otel_span and runtime.is_private(otel_span):
-            found: SpanContext = otel_span.real_context
-            trace_id, span.parent_id = found.trace_id, found.span_id
-    else:
-        span.carried = NOTHING_CARRIED
-        trace_id = 0
-    if trace_id:
-        span.trace_id = trace_id
-        if not span.parent_id and scope is not None:
-            span.ambient_id = scope.ambient_id
-    else:
-        _begin_trace(span, runtime, otel_span)
-    span.span_id = runtime.new_span_id()
+    span.otel_span = otel_span
+    span.span_id = runtime.new_span_id()  # before the trace id: see `_ids`
     span.name_json = name_json
     span.static = static
     span.capture = capture
-    span.kind = kind
-    span.inputs = span.output = span.attributes = span.metadata = span.tags = span.events = None
-    span.failure = span.truncated = span.heir = span.path = None
-    span.otel_span = otel_span
-    span.prompt = span.held_back = None
+    if kind != _record.KIND_INTERNAL:
+        span.kind = kind
+    if scope is None:
+        span.carried = NOTHING_CARRIED
+        _begin_trace(span, runtime, otel_span)
+    else:
+        span.carried = scope.carried
+        _join_trace(span, runtime, scope, otel_span)
     span.start_ns = runtime.now_ns()
     return span
+
+
+def _join_trace(span: Span, runtime: Runtime, scope: Scope, otel_span: Any) -> None:
+    """Take the place below what is current: ours, or of our private provider inside it."""
+    trace_id, span.parent_id = scope.trace_id, scope.span_id
+    if scope.is_dropped:
+        span.is_dropped = True
+    if otel_span is not scope.otel_span and runtime.is_private(otel_span):
+        found: SpanContext = otel_span.real_context
+        trace_id, span.parent_id = found.trace_id, found.span_id
+    if not trace_id:
+        _begin_trace(span, runtime, otel_span)
+        return
+    span.trace_id = trace_id
+    if not span.parent_id:
+        span.ambient_id = scope.ambient_id
 
 
 def _begin_trace(span: Span, runtime: Runtime, otel_span: Any) -> None:
@@ -452,8 +438,10 @@ def open_span(
 
 def enter_span(span: Span, context: Context) -> None:
     """Make a span's scope current on top of `context`; leave it by `leave(span.scope, context)`."""
-    is_visible = span.scope.span is span and span.runtime.is_visible()
-    enter(span.scope, context, span if is_visible else None)
+    if span.held_back is not None:
+        enter(span.held_back, context)
+    else:
+        enter(span, context, span if span.runtime.is_visible() else None)
 
 
 class use_span:
