@@ -123,7 +123,10 @@ def span_record(
 
 def start_template(name: bytes, kind: int, attributes: bytes) -> bytes:
     """Return a root's start record with holes (`%`) for trace id, span id and start time."""
-    fixed = b'%b%%032x","spanId":"%%016x","name":%b,"kind":%d,"startTimeUnixNano":"%%d","endTimeUnixNano":"0","attributes":[%b]}]}'
+    fixed = (
+        b'%b%%032x","spanId":"%%016x","name":%b,"kind":%d,'
+        b'"startTimeUnixNano":"%%d","endTimeUnixNano":"0","attributes":[%b]}]}'
+    )
     return fixed % (_SPANS, name.replace(b"%", b"%%"), kind, attributes.replace(b"%", b"%%"))
 
 
