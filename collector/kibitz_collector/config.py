@@ -5,14 +5,16 @@ Every field is a flag of `kibitz serve` and an environment variable `KIBITZ_<NAM
 
 from typing import Literal
 
-from pydantic import Field
+from pydantic import AliasChoices, Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 
 class Settings(BaseSettings):
     """How this collector runs."""
 
-    model_config = SettingsConfigDict(env_prefix="KIBITZ_", frozen=True, extra="ignore")
+    model_config = SettingsConfigDict(
+        env_prefix="KIBITZ_", frozen=True, extra="ignore", populate_by_name=True
+    )
 
     host: str = Field("127.0.0.1", description="address to listen on")
     port: int = Field(4318, ge=0, le=65535, description="port; 4318 is OTLP/HTTP's own default")
@@ -46,6 +48,36 @@ class Settings(BaseSettings):
     trace_idle_s: float = Field(
         300.0, gt=0, description="an unfinished trace is judged after this long without news"
     )
+
+    openai_base_url: str | None = Field(
+        None,
+        description="where OpenAI's API is found (also OPENAI_BASE_URL)",
+        validation_alias=AliasChoices("KIBITZ_OPENAI_BASE_URL", "OPENAI_BASE_URL"),
+    )
+    openai_api_key: str | None = Field(
+        None,
+        description="key for calls to OpenAI, unless one is saved (also OPENAI_API_KEY)",
+        validation_alias=AliasChoices("KIBITZ_OPENAI_API_KEY", "OPENAI_API_KEY"),
+        repr=False,
+    )
+    anthropic_base_url: str | None = Field(
+        None,
+        description="where Anthropic's API is found (also ANTHROPIC_BASE_URL)",
+        validation_alias=AliasChoices("KIBITZ_ANTHROPIC_BASE_URL", "ANTHROPIC_BASE_URL"),
+    )
+    anthropic_api_key: str | None = Field(
+        None,
+        description="key for calls to Anthropic, unless one is saved (also ANTHROPIC_API_KEY)",
+        validation_alias=AliasChoices("KIBITZ_ANTHROPIC_API_KEY", "ANTHROPIC_API_KEY"),
+        repr=False,
+    )
+    provider_timeout_s: float = Field(
+        120.0,
+        gt=0,
+        description="how long a model provider may be silent (also KIBITZ_PROVIDER_TIMEOUT)",
+        validation_alias=AliasChoices("KIBITZ_PROVIDER_TIMEOUT_S", "KIBITZ_PROVIDER_TIMEOUT"),
+    )
+    tool_timeout_s: float = Field(10.0, gt=0, description="wall time of one call of a code Tool")
 
     secret_key: str | None = Field(None, description="seals secrets at rest (any long text)")
     smtp_url: str | None = Field(None, description="smtp(s)://user:password@host:port for e-mail")

@@ -12,6 +12,7 @@ from kibitz_collector.api.own import (
     keys,
     logs,
     monitors,
+    providers,
 )
 from kibitz_collector.api.v5 import flows, otel
 from kibitz_collector.receive import http as receive
@@ -25,6 +26,7 @@ ROUTERS: list[APIRouter] = [
     alerts.router,
     channels.router,
     keys.router,
+    providers.router,
     otel.router,
     flows.router,
 ]

@@ -13,6 +13,7 @@ from kibitz_collector.store.tables import (
     quarantine,
     rollups,
     search,
+    secrets,
 )
 from kibitz_collector.store.tables.base import Table
 
@@ -32,4 +33,5 @@ __all__ = [
     "quarantine",
     "rollups",
     "search",
+    "secrets",
 ]

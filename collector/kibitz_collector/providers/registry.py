@@ -1,0 +1,94 @@
+"""Which file speaks to which provider, and where each is found; others are OpenAI-compatible."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from importlib import import_module
+from typing import cast
+
+from kibitz_collector.providers.types import (
+    Connection,
+    Delta,
+    ModelRequest,
+    Provider,
+    ProviderError,
+    Reply,
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Known:
+    """One provider: its file, its address when its package does not know it."""
+
+    module: str
+    base_url: str | None = None
+    needs_key: bool = True
+    needs_base_url: bool = False
+    key_variable: str | None = None  # the environment variable its own package reads
+
+
+PROVIDERS: dict[str, Known] = {
+    "openai": Known(module="openai", key_variable="OPENAI_API_KEY"),
+    "openai_azure": Known(
+        module="openai", needs_base_url=True, key_variable="AZURE_OPENAI_API_KEY"
+    ),
+    "anthropic": Known(module="anthropic", key_variable="ANTHROPIC_API_KEY"),
+    "deepseek": Known(
+        module="openai", base_url="https://api.deepseek.com/v1", key_variable="DEEPSEEK_API_KEY"
+    ),
+    "groq": Known(
+        module="openai", base_url="https://api.groq.com/openai/v1", key_variable="GROQ_API_KEY"
+    ),
+    "mistral": Known(
+        module="openai", base_url="https://api.mistral.ai/v1", key_variable="MISTRAL_API_KEY"
+    ),
+    "google": Known(
+        module="openai",
+        base_url="https://generativelanguage.googleapis.com/v1beta/openai",
+        key_variable="GEMINI_API_KEY",
+    ),
+    "ollama": Known(module="openai", base_url="http://127.0.0.1:11434/v1", needs_key=False),
+    "vllm": Known(module="openai", base_url="http://127.0.0.1:8000/v1", needs_key=False),
+    "mock": Known(module="mock", needs_key=False),
+}
+_COMPATIBLE = Known(module="openai", needs_key=False, needs_base_url=True)
+
+
+def call(request: ModelRequest, connection: Connection) -> Reply:
+    """Ask a model and wait for the whole answer.
+
+    Raises: ProviderError.
+    """
+    provider, whole = _find(connection)
+    return provider.call(request, whole)
+
+
+def stream(request: ModelRequest, connection: Connection) -> Iterator[Delta | Reply]:
+    """Ask a model; yields deltas as they come, and the whole reply last.
+
+    Raises: ProviderError, also between deltas.
+    """
+    provider, whole = _find(connection)
+    return provider.stream(request, whole)
+
+
+def _find(connection: Connection) -> tuple[Provider, Connection]:
+    name = connection.provider
+    known = PROVIDERS.get(name, _COMPATIBLE)
+    base_url = connection.base_url or known.base_url
+    if known.needs_base_url and not base_url:
+        raise _refusal(
+            f"where is provider {name!r}? Save its base URL with PUT /api/providers/{name}, "
+            f"or use one of {', '.join(sorted(PROVIDERS))}"
+        )
+    if known.needs_key and not connection.api_key:
+        raise _refusal(
+            f"no key for provider {name!r}: save one with PUT /api/providers/{name}, start the "
+            f"collector with {known.key_variable}, or send it as provider_api_keys.{name}"
+        )
+    # Loaded here: one provider's package is nobody else's business.
+    module = import_module(f"kibitz_collector.providers.{known.module}")
+    return cast(Provider, module), replace(connection, base_url=base_url)
+
+
+def _refusal(message: str) -> ProviderError:
+    return ProviderError(message, type="configuration_error", code=400, origin="kibitz")
