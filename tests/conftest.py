@@ -4,6 +4,17 @@ import os
 import shutil
 
 import pytest
+from hypothesis import HealthCheck, settings
+
+# A busy machine is no failure, and CI must not be red by chance: it tries the same examples each
+# time; new ones are looked for wherever else the tests run.
+settings.register_profile(
+    "kibitz",
+    deadline=None,
+    derandomize=bool(os.environ.get("CI")),
+    suppress_health_check=[HealthCheck.too_slow],
+)
+settings.load_profile("kibitz")
 
 
 @pytest.fixture(autouse=True)
