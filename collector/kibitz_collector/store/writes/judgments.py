@@ -40,7 +40,7 @@ def write_judgments(
     fresh = [row for seq, row in sorted(rows.items()) if seq not in known]
     if fresh:
         connection.execute(dialect.insert(connection, JUDGMENT).on_conflict_do_nothing(), fresh)
-        _supersede(connection, workspace_id, fresh)
+        supersede(connection, workspace_id, fresh)
     return len(fresh)
 
 
@@ -70,8 +70,11 @@ def _row(new: NewJudgment) -> Row:
     }
 
 
-def _supersede(connection: Connection, workspace_id: int, fresh: Sequence[Row]) -> None:
-    """Of the judgments one evaluator (or person) gave one Log in one place, the latest stands."""
+def supersede(connection: Connection, workspace_id: int, fresh: Sequence[Row]) -> None:
+    """Of the judgments one evaluator (or person) gave one Log in one place, the latest stands.
+
+    `fresh` are judgments that have come, or gone.
+    """
     wanted = {_group(row) for row in fresh}
     groups: dict[_Group, list[Row]] = {}
     for part in _chunks(sorted({row["judged_log_id"] for row in fresh})):

@@ -33,6 +33,17 @@ def update_rollups(connection: Connection, nodes: Iterable[Node]) -> None:
     _write(connection, {key: sums for key, sums in changes.items() if any(sums.values())})
 
 
+def take_from_rollups(connection: Connection, rows: Iterable[Row]) -> None:
+    """Take away what Logs have added that are there no more."""
+    changes: dict[tuple[Any, ...], Sums] = {}
+    for row in rows:
+        _add(changes, row, contribution(row), -1)
+    _write(connection, changes)
+    for key in sorted(changes):
+        same = [ROLLUP.c[name] == part for name, part in zip(ROLLUP_KEY, key, strict=True)]
+        connection.execute(delete(ROLLUP).where(*same, ROLLUP.c.log_count == 0))
+
+
 def rebuild_rollups(session: Session, workspace_id: int) -> None:
     """Work a workspace's hourly sums out from its Logs."""
     connection = session.connection()

@@ -116,6 +116,35 @@ def update_traces(
     }
 
 
+def recount(
+    connection: Connection,
+    workspace_id: int,
+    *,
+    trace_ids: Iterable[str],
+    session_ids: Iterable[str],
+    now_ns: int,
+) -> None:
+    """Work `trace` and `session` rows out from their Logs, and delete those that have none."""
+    for trace_id in sorted(trace_ids):
+        trace = recount_trace(connection, workspace_id, trace_id)
+        if trace is not None:
+            _replace(connection, TRACE, [{**trace, "last_received_ns": now_ns}])
+            continue
+        connection.execute(
+            delete(TRACE).where(TRACE.c.workspace_id == workspace_id, TRACE.c.trace_id == trace_id)
+        )
+    for session_id in sorted(session_ids):
+        session = recount_session(connection, workspace_id, session_id)
+        if session is not None:
+            _replace(connection, SESSION, [session])
+            continue
+        connection.execute(
+            delete(SESSION).where(
+                SESSION.c.workspace_id == workspace_id, SESSION.c.id == session_id
+            )
+        )
+
+
 def recount_trace(connection: Connection, workspace_id: int, trace_id: str) -> Row | None:
     """Work a `trace` row out from its Logs; None: there are none."""
     trace: Row | None = None
