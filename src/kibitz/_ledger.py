@@ -141,14 +141,18 @@ class Bookkeeper:
         if self._ledger is None:
             with contextlib.suppress(OSError, ValueError):
                 self._ledger = OwnLedger(self._directory, self._process, self._service)
-        if self._ledger is not None:
-            self._ledger.write(counts)
+        self.write(counts)
+
+    def write(self, counts: Counts) -> None:
+        """Note the numbers if there is a file."""
+        ledger = self._ledger
+        if ledger is not None:
+            ledger.write(counts)
 
     def close(self, counts: Counts) -> None:
         """Leave the file to be read if it tells of anything but success."""
         ledger, self._ledger = self._ledger, None
         if ledger is not None:
-            ledger.write(counts)
             ledger.close(unlink=counts.is_unblemished)
 
 

@@ -30,6 +30,7 @@ START_DELAY_S = 2.0  # a span that ends sooner needs no start record
 ADOPT_S = 5.0
 _SAY_AGAIN_S = 60.0
 _SWEEP_S = 600.0
+_STOP_S = 0.1  # what the thread gets to end, beyond the time given for sending
 _STUBBORN_TRIES = 5  # a batch that makes the collector fail this often is taken apart
 # The collector is not there, or does not know us: nothing is wrong with the records.
 _NOT_OUR_FAULT = {401, 403, 404, 405, 407, 415, 421}
@@ -149,6 +150,7 @@ class Sender:
                     time.sleep(0.01)
         self._is_stopping = True
         self._spool.wake_sender()
+        deadline = max(deadline, time.monotonic() + _STOP_S)
         while self.is_running and time.monotonic() < deadline:
             time.sleep(0.002)
         if not self.is_running:
@@ -434,10 +436,14 @@ class Sender:
     def _keep_ledger(self) -> None:
         if self._spool.is_on_disk and self._spool.total:
             self._bookkeeper.keep(self.counts())
+        else:
+            self._bookkeeper.write(self.counts())
 
     def close_ledger(self) -> None:
         """Leave the ledger to be read, if it has something to tell."""
-        self._bookkeeper.close(self.counts())
+        self._bookkeeper.write(self.counts())
+        if not self.is_running:
+            self._bookkeeper.close(self.counts())
 
     def counts(self) -> Counts:
         """What became of this process's records."""

@@ -100,7 +100,7 @@ class Outlet:
         self._tell_what_is_lost()
         if not self.sender.is_running:  # else a request hangs, and the maps are still in its hands
             self.spool.finish()
-            self.sender.close_ledger()
+        self.sender.close_ledger()
 
     def _tell_what_is_lost(self) -> None:
         lost = self.spool.lose_memory(self.sender.waiting)
