@@ -24,7 +24,7 @@ from kibitz._prompts import PromptScope
 from kibitz._record import json_text
 from kibitz._runtime import START, Runtime
 from kibitz._scope import KEY, Scope, leave
-from kibitz._serialize import snapshot
+from kibitz._serialize import plain, snapshot
 from kibitz._spans import START_ATTRIBUTE, Span, begin, enter_span
 
 
@@ -64,15 +64,17 @@ class Declaration:
             scope: Any = context.get(KEY)
             if scope is not None and scope.is_dropped:
                 return None
-            inputs = None
+            inputs = original_bytes = None
             if capture != "metadata":
-                inputs = snapshot(self.arguments.bind(args, kwargs))
+                bound = self.arguments.bind(args, kwargs)
+                inputs = plain(bound)
+                if inputs is None:
+                    inputs, original_bytes = snapshot(bound)
             span = begin(runtime, context, scope, self.name_json, self.static, capture)
             span.path = self.file.path
-            if inputs is not None:
-                span.inputs = inputs.text
-                if inputs.original_bytes:
-                    span.truncated = {sc.LOG_INPUTS: inputs.original_bytes}
+            span.inputs = inputs
+            if original_bytes:
+                span.truncated = {sc.LOG_INPUTS: original_bytes}
             if self.is_prompt:
                 _hold_back(span, scope)
             elif not span.parent_id:
@@ -117,14 +119,13 @@ def _hold_back(span: Span, around: Scope | None) -> None:
 def finish(span: Span, result: Any) -> None:
     """End a call that returned."""
     try:
-        if _is_claimed(span):
+        if span.held_back is not None and _is_claimed(span):
             return
         end_ns = span.runtime.now_ns()
         if span.output is None and span.capture != "metadata" and not span.is_dropped:
-            text, original_bytes = snapshot(result)
-            span.output = text
-            if original_bytes:
-                span.truncated = {**(span.truncated or {}), sc.LOG_OUTPUT: original_bytes}
+            span.output = plain(result)
+            if span.output is None:
+                span.output = span.snap(sc.LOG_OUTPUT, result)
         span.end(end_ns)
     except Exception as error:
         swallow("ending a call", error)

@@ -26,6 +26,16 @@ class Snapshot(NamedTuple):
 
 def snapshot(value: Any, max_bytes: int = MAX_TEXT_BYTES) -> Snapshot:
     """Return a value as JSON text of at most about `max_bytes`; never raises."""
+    text = plain(value, max_bytes)
+    if text is not None:
+        return Snapshot(text, 0)
+    from kibitz._copying import copy  # the slow path, not needed by an app of plain values
+
+    return copy(value, max_bytes)
+
+
+def plain(value: Any, max_bytes: int = MAX_TEXT_BYTES) -> str | None:
+    """As `snapshot` for what is small and made of plain JSON types; None for anything else."""
     try:
         kind = type(value)
         if kind is str:
@@ -37,12 +47,10 @@ def snapshot(value: Any, max_bytes: int = MAX_TEXT_BYTES) -> Snapshot:
         if 0 <= weight <= max_bytes:
             text = orjson.dumps(value)
             if len(text) <= 2 * max_bytes:  # long keys, many escapes
-                return Snapshot(text.decode(), 0)
+                return text.decode()
     except Exception:
         pass  # lone surrogates, keys that are no text, large numbers, another thread's change
-    from kibitz._copying import copy  # the slow path, not needed by an app of plain values
-
-    return copy(value, max_bytes)
+    return None
 
 
 def _weigh(parts: Collection[Any], depth: int) -> int:

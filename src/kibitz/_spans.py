@@ -12,6 +12,7 @@ from opentelemetry import trace
 from opentelemetry.context import get_current
 from opentelemetry.context.context import Context
 from opentelemetry.trace import SpanContext, Status, StatusCode, TraceFlags, TraceState
+from orjson import dumps
 
 from kibitz import _record, _runtime
 from kibitz import semconv as sc
@@ -48,6 +49,8 @@ _CONTENT = frozenset(
     }
 )
 START_ATTRIBUTE = text_attribute(sc.RECORD, "start")
+_INPUTS = b'{"key":%b,"value":{"stringValue":%%b}}' % json_text(sc.LOG_INPUTS)
+_OUTPUT = b'{"key":%b,"value":{"stringValue":%%b}}' % json_text(sc.LOG_OUTPUT)
 _MOST_EVENTS = 128
 _SAMPLED = TraceFlags(TraceFlags.SAMPLED)
 _UNSAMPLED = TraceFlags(TraceFlags.DEFAULT)
@@ -234,9 +237,9 @@ class Span(trace.Span, Scope):
         if carried.encoded:
             parts.append(carried.encoded)
         if self.inputs is not None:
-            parts.append(text_attribute(sc.LOG_INPUTS, self.inputs))
+            parts.append(_INPUTS % dumps(self.inputs))  # JSON: no surrogates to be afraid of
         if self.output is not None:
-            parts.append(text_attribute(sc.LOG_OUTPUT, self.output))
+            parts.append(_OUTPUT % dumps(self.output))
         if self.attributes:
             parts += [attribute(name, value) for name, value in self.attributes.items()]
         if self.metadata or carried.metadata:
@@ -380,16 +383,19 @@ def _join_trace(span: Span, runtime: Runtime, scope: Scope, otel_span: Any) -> N
 def _begin_trace(span: Span, runtime: Runtime, otel_span: Any) -> None:
     """Begin a trace: under the host's own trace id if it has one, and in the sample or not."""
     trace_id = 0
-    if runtime.is_private(otel_span):
+    if otel_span is None:
+        pass
+    elif runtime.is_private(otel_span):
         found: SpanContext = otel_span.real_context
         trace_id, span.parent_id = found.trace_id, found.span_id
-    elif otel_span is not None:
+    else:
         found = otel_span.get_span_context()
         if found.is_valid:
             trace_id, span.ambient_id = found.trace_id, found.span_id
     span.trace_id = trace_id or runtime.new_trace_id()
-    if not span.parent_id:
-        span.is_dropped = not is_kept(span.trace_id, runtime.settings.sample_rate)
+    rate = runtime.settings.sample_rate
+    if rate < 1 and not span.parent_id:
+        span.is_dropped = not is_kept(span.trace_id, rate)
 
 
 def is_kept(trace_id: int, sample_rate: float) -> bool:
