@@ -18,6 +18,7 @@ from kibitz_collector.normalize import (
     normalize_log,
     refusal,
 )
+from kibitz_collector.receive.producer import complete_report
 from kibitz_collector.records import (
     FileRegistration,
     IngestOutcome,
@@ -26,6 +27,7 @@ from kibitz_collector.records import (
     RawSpan,
     Rejected,
 )
+from kibitz_collector.store.writes.producers import ProducerReport
 
 log = logging.getLogger("kibitz.collector")
 _MAX_REASONS = 5
@@ -49,14 +51,16 @@ class Verdict:
         return f"{shown}; and {more} other reasons" if more > 0 else shown
 
 
-def accept_spans(caller: Context, decoded: Sequence[RawSpan | Rejected]) -> Verdict:
-    """Store spans; returns when they are committed.
+def accept_spans(
+    caller: Context, decoded: Sequence[RawSpan | Rejected], report: ProducerReport | None = None
+) -> Verdict:
+    """Store spans; returns when they are committed. `report`: of which process they are.
 
     Raises: Busy: nothing was stored, the sender should come again.
     """
     refused: list[Rejected] = []
     records, places = read_spans(decoded, refused, caller.prices)
-    outcomes = _ingest(caller, records)
+    outcomes = _ingest(caller, records, complete_report(report, decoded, len(refused)))
     verdict = _judge(outcomes, refused)
     caller.store.quarantine(caller.workspace_id, refused)
     verdict.ids = _ids(len(decoded), places, outcomes)
@@ -83,7 +87,11 @@ def read_spans(
     return records, places
 
 
-def accept_logs(caller: Context, decoded: Sequence[RawLogRecord | Rejected]) -> Verdict:
+def accept_logs(
+    caller: Context,
+    decoded: Sequence[RawLogRecord | Rejected],
+    report: ProducerReport | None = None,
+) -> Verdict:
     """Store what log records say about Logs and Files; others are none of our business.
 
     Raises: Busy: nothing was stored, the sender should come again.
@@ -111,7 +119,9 @@ def accept_logs(caller: Context, decoded: Sequence[RawLogRecord | Rejected]) -> 
                 refused.append(_refuse(raw, reason, is_span=False))
     for raw, registration in registrations:
         _register(caller, raw, registration, refused)
-    outcomes = _ingest(caller, join_log_records(records))
+    outcomes = _ingest(
+        caller, join_log_records(records), complete_report(report, decoded, len(refused))
+    )
     verdict = _judge(outcomes, refused)
     caller.store.quarantine(caller.workspace_id, refused)
     return verdict
@@ -140,8 +150,14 @@ def insist(
             pause_s = min(pause_s * 2, 2.0)
 
 
-def _ingest(caller: Context, records: list[LogRecord]) -> list[IngestOutcome]:
-    return caller.store.ingest(caller.workspace_id, records) if records else []
+def _ingest(
+    caller: Context, records: list[LogRecord], report: ProducerReport | None
+) -> list[IngestOutcome]:
+    if records:
+        return caller.store.ingest(caller.workspace_id, records, report)
+    if report is not None:
+        caller.store.note_producer(caller.workspace_id, report)
+    return []
 
 
 def _judge(outcomes: list[IngestOutcome], refused: list[Rejected]) -> Verdict:

@@ -15,6 +15,8 @@ from kibitz_collector.errors import Busy, CollectorError, Unsupported
 from kibitz_collector.receive import answers, otlp_json, otlp_proto
 from kibitz_collector.receive.accept import Verdict, accept_logs, accept_spans
 from kibitz_collector.receive.limits import inflate, read_body
+from kibitz_collector.receive.producer import read_report
+from kibitz_collector.store.writes.producers import ProducerReport
 
 # Apart from the threads that serve pages: a busy writer must not make the pages wait.
 MAX_THREADS = 32
@@ -31,6 +33,7 @@ class Upload:
     body: bytearray
     encoding: str
     is_json: bool
+    report: ProducerReport | None = None
 
 
 async def receive_traces(request: Request) -> Response:
@@ -39,7 +42,7 @@ async def receive_traces(request: Request) -> Response:
     def take(caller: Context, upload: Upload) -> Verdict:
         body = inflate(upload.body, upload.encoding, caller.settings)
         decode = otlp_json.decode_spans if upload.is_json else otlp_proto.decode_spans
-        return accept_spans(caller, decode(body))
+        return accept_spans(caller, decode(body), upload.report)
 
     return await _receive(request, "spans", take)
 
@@ -50,7 +53,7 @@ async def receive_logs(request: Request) -> Response:
     def take(caller: Context, upload: Upload) -> Verdict:
         body = inflate(upload.body, upload.encoding, caller.settings)
         decode = otlp_json.decode_logs if upload.is_json else otlp_proto.decode_logs
-        return accept_logs(caller, decode(body))
+        return accept_logs(caller, decode(body), upload.report)
 
     return await _receive(request, "logs", take)
 
@@ -84,7 +87,8 @@ async def read_upload(request: Request, caller: Context, *, is_json: bool) -> Up
             body = await read_body(request, caller.settings)
     except TimeoutError:
         raise Busy(f"the body did not arrive within {BODY_TIMEOUT_S:.0f} s") from None
-    return Upload(body, request.headers.get("content-encoding", ""), is_json)
+    encoding = request.headers.get("content-encoding", "")
+    return Upload(body, encoding, is_json, read_report(request.headers))
 
 
 async def _receive(

@@ -19,6 +19,7 @@ from kibitz_collector.store.writer import Writer
 from kibitz_collector.store.writes import quarantine
 from kibitz_collector.store.writes.evaluation import attach_registered
 from kibitz_collector.store.writes.files import register_file
+from kibitz_collector.store.writes.producers import ProducerReport, note_reports
 
 MAX_PENDING_BYTES = 64 * 2**20
 
@@ -113,15 +114,21 @@ class Store:
             if self._one_writer is not None:
                 self._one_writer.release()
 
-    def ingest(self, workspace_id: int, records: Sequence[LogRecord]) -> list[IngestOutcome]:
+    def ingest(
+        self,
+        workspace_id: int,
+        records: Sequence[LogRecord],
+        report: ProducerReport | None = None,
+    ) -> list[IngestOutcome]:
         """Store Logs; returns when they are committed, outcomes in the order given.
 
+        `report` says of which process they are; it is noted in the same transaction.
         A record the database refuses is put into quarantine and its outcome has `error` set.
         Raises: Busy: too many bytes wait already, or the database cannot be written now.
         """
         if getattr(self._inside, "write", False):
             raise RuntimeError("store.ingest() inside store.write() would wait for itself")
-        return self._writer.ingest(workspace_id, records)
+        return self._writer.ingest(workspace_id, records, report)
 
     def register_file(self, workspace_id: int, registration: FileRegistration) -> tuple[str, str]:
         """Make sure a File and a Version with this content exist; returns their ids.
@@ -141,6 +148,11 @@ class Store:
             return
         with self.write() as session:
             quarantine.keep(session, workspace_id, rejected)
+
+    def note_producer(self, workspace_id: int, report: ProducerReport) -> None:
+        """Note what a request says of its process when none of its records is to be stored."""
+        with self.write() as session:
+            note_reports(session, workspace_id, [report])
 
     @property
     def pending_bytes(self) -> int:

@@ -20,9 +20,10 @@ from sqlmodel import Session
 from kibitz_collector.errors import Busy
 from kibitz_collector.records import IngestOutcome, LogRecord, Rejected
 from kibitz_collector.store.bodies import clean_json
-from kibitz_collector.store.dialect import reason_of
+from kibitz_collector.store.dialect import reason_of, translated_errors
 from kibitz_collector.store.writes import quarantine
 from kibitz_collector.store.writes.ingest import Caches, Ingested, Prepared, ingest, prepare
+from kibitz_collector.store.writes.producers import ProducerReport, note_reports
 
 log = logging.getLogger("kibitz.collector")
 
@@ -40,6 +41,7 @@ class _Submission:
     workspace_id: int
     batch: list[Prepared]
     size_bytes: int
+    report: ProducerReport | None = None
     result: "Future[list[IngestOutcome]]" = field(default_factory=Future)
 
 
@@ -70,8 +72,13 @@ class Writer:
         """Bytes of records that are not committed yet."""
         return self._pending_bytes
 
-    def ingest(self, workspace_id: int, records: Sequence[LogRecord]) -> list[IngestOutcome]:
-        """Store records; returns when they are committed.
+    def ingest(
+        self,
+        workspace_id: int,
+        records: Sequence[LogRecord],
+        report: ProducerReport | None = None,
+    ) -> list[IngestOutcome]:
+        """Store records, and what is said of their producer; returns when they are committed.
 
         Raises: Busy: too much waits, or the database cannot be written.
         """
@@ -84,7 +91,7 @@ class Writer:
                 batch.append(prepare(record, self._caches.seen))
             except Exception as error:
                 refused[index] = error
-        outcomes = iter(self._submit(workspace_id, batch) if batch else ())
+        outcomes = iter(self._submit(workspace_id, batch, report) if batch else ())
         return [
             self._quarantine(workspace_id, record, refused[index])
             if index in refused
@@ -100,9 +107,11 @@ class Writer:
         if self._thread is not None:
             self._thread.join()
 
-    def _submit(self, workspace_id: int, batch: list[Prepared]) -> list[IngestOutcome]:
+    def _submit(
+        self, workspace_id: int, batch: list[Prepared], report: ProducerReport | None
+    ) -> list[IngestOutcome]:
         size_bytes = sum(prepared.size_bytes for prepared in batch)
-        submission = _Submission(workspace_id, batch, size_bytes)
+        submission = _Submission(workspace_id, batch, size_bytes, report)
         with self._condition:
             if self._is_closed:
                 raise Busy("the collector is stopping", retry_after_s=5.0)
@@ -166,6 +175,8 @@ class Writer:
             )
             try:
                 outcomes = [self._store_halves(group[0].workspace_id, group[0].batch)]
+                with self._write() as session:
+                    _note_producers(session, group)
             except Exception as refusal:
                 group[0].result.set_exception(refusal)
                 return
@@ -221,6 +232,7 @@ class Writer:
                     caches=self._caches,
                     match_monitors=self._match_monitors,
                 )
+            _note_producers(session, group)
         for ingested in done.values():
             self._caches.files.add(ingested.files)
             self._caches.contents.add(ingested.contents)
@@ -240,11 +252,23 @@ class Writer:
     def _quarantine(self, workspace_id: int, record: LogRecord, error: Exception) -> IngestOutcome:
         reason = f"could not be stored: {reason_of(error)}"
         payload = orjson.dumps(clean_json(_plain(record)))
-        with self._write() as session:
+        with translated_errors(), self._write() as session:
             quarantine.keep(
                 session, workspace_id, [Rejected(reason=reason, payload=payload, signal="record")]
             )
         return IngestOutcome(log_id=record.id, is_new=False, seq=0, error=reason)
+
+
+def _note_producers(session: Session, group: Sequence[_Submission]) -> None:
+    # After everything else: two collectors that hear from one process must not wait in a circle.
+    for workspace_id in sorted({submission.workspace_id for submission in group}):
+        reports = [
+            submission.report
+            for submission in group
+            if submission.workspace_id == workspace_id and submission.report is not None
+        ]
+        if reports:
+            note_reports(session, workspace_id, reports)
 
 
 def _plain(value: object) -> object:

@@ -1,9 +1,24 @@
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from kibitz_collector.errors import NotFound
 from kibitz_collector.records import Rejected
 from kibitz_collector.store import Store
-from kibitz_collector.store.writes.producers import ProducerReport, list_producers, note_report
+from kibitz_collector.store.queries.producers import (
+    SETTLED_NS,
+    Gap,
+    ProducerView,
+    list_producers,
+    losses,
+)
+from kibitz_collector.store.writes.producers import (
+    MAX_PIECES,
+    Piece,
+    ProducerReport,
+    join_pieces,
+    note_reports,
+)
 from kibitz_collector.store.writes.quarantine import list_quarantined, mark_replayed
 
 
@@ -25,27 +40,60 @@ def test_replaying_what_is_not_there_is_not_found(store: Store) -> None:
         mark_replayed(session, 1, 77)
 
 
-def test_reports_add_up_per_process_whatever_their_order(store: Store) -> None:
-    reports = [
-        ProducerReport(
-            install="i",
-            process="p",
-            host="web-1",
-            last_sequence=9,
-            stored_high_water=9,
-            stored_count=4,
-        ),
-        ProducerReport(
-            install="i", process="p", last_sequence=5, stored_high_water=5, stored_count=5
-        ),
-        ProducerReport(install="i", process="q", dropped=2, rejected=1),
-    ]
-    with store.write() as session:
-        for report in reports:
-            note_report(session, 1, report)
+def piece(first: int, last: int, count: int | None = None) -> ProducerReport:
+    whole = last - first + 1 if count is None else count
+    return ProducerReport(process="p", first=first, last=last, count=whole)
+
+
+def noted(store: Store, *reports: ProducerReport) -> ProducerView:
+    for report in reports:
+        with store.write() as session:
+            note_reports(session, 1, [report])
     with store.read() as session:
-        found = {report.process: report for report in list_producers(session, 1)}
-    assert found["p"] == ProducerReport(
-        install="i", process="p", host="web-1", last_sequence=9, stored_high_water=9, stored_count=9
+        return list_producers(session, 1)[0]
+
+
+def test_what_has_not_arrived_of_a_process_is_a_gap(store: Store) -> None:
+    found = noted(store, piece(1, 100), piece(151, 200), piece(101, 120))
+    assert (found.produced, found.stored, found.missing) == (200, 170, 30)
+    assert found.gaps == [Gap(first=121, last=150, missing=30)]
+
+
+def test_a_request_that_comes_again_is_not_counted_again(store: Store) -> None:
+    spans, logs = piece(1, 100, 99), piece(50, 50)
+    found = noted(store, spans, logs, spans, logs, piece(1, 60, 59), piece(61, 100))
+    assert (found.stored, found.missing, found.gaps) == (100, 0, [])
+
+
+def test_refused_records_have_arrived_but_are_not_stored(store: Store) -> None:
+    report = ProducerReport(
+        process="p", first=1, last=10, count=10, rejected=2, host="web-1", service="shop"
     )
-    assert (found["q"].dropped, found["q"].rejected) == (2, 1)
+    found = noted(store, report, piece(11, 11))
+    assert (found.stored, found.rejected, found.missing) == (9, 2, 0)
+    assert (found.host, found.service) == ("web-1", "shop")
+
+
+def test_pieces_stay_few_and_the_count_stays_right() -> None:
+    pieces = join_pieces([(n * 10 + 1, n * 10 + 5, 5) for n in range(500)])
+    assert len(pieces) == MAX_PIECES
+    assert sum(count for _, _, count in pieces) == 2500
+
+
+@given(st.permutations(range(12)), st.integers(1, 3))
+def test_pieces_are_the_same_in_every_order(order: list[int], size: int) -> None:
+    whole: list[Piece] = [(n * size + 1, (n + 1) * size, size) for n in range(12)]
+    pieces: list[Piece] = []
+    for index in order:
+        pieces = join_pieces([*pieces, whole[index]])
+    assert pieces == [(1, 12 * size, 12 * size)]
+
+
+def test_only_silent_processes_have_losses(store: Store) -> None:
+    found = noted(store, piece(5, 10))
+    late_ns = found.updated_ns + SETTLED_NS + 1
+    with store.read() as session:
+        assert not losses(session, 1, found.updated_ns, 0)
+        assert losses(session, 1, late_ns, 0).missing == 4
+        assert not losses(session, 1, late_ns, late_ns)
+        assert not losses(session, 2, late_ns, 0)

@@ -27,9 +27,9 @@ def counters(session: Session) -> dict[str, float]:
             func.coalesce(func.sum(ROLLUP.c.cost_nusd), 0),
         )
     ).one()
-    dropped, rejected = connection.execute(
+    missing, rejected = connection.execute(
         select(
-            func.coalesce(func.sum(PRODUCER.c.dropped), 0),
+            func.coalesce(func.sum(PRODUCER.c.produced - PRODUCER.c.arrived), 0),
             func.coalesce(func.sum(PRODUCER.c.rejected), 0),
         )
     ).one()
@@ -44,6 +44,6 @@ def counters(session: Session) -> dict[str, float]:
         "newest_seq": float(newest or 0),
         "search_lag": float(lag(session)),
         "quarantined": float(quarantined),
-        "producer_dropped": float(dropped),
+        "producer_missing": float(missing),
         "producer_rejected": float(rejected),
     }

@@ -29,19 +29,18 @@ class Quarantined(Table, table=True):
 
 
 class Producer(Table, table=True):
-    """What one process says it produced, beside what is stored; the gap is the loss."""
+    """What one process says it produced, beside what has arrived of it; the gap is the loss."""
 
     __tablename__ = "producer"
+    __table_args__: ClassVar[Any] = (Index("ix_producer_updated", "workspace_id", "updated_ns"),)
 
     workspace_id: int = Field(primary_key=True, sa_column_kwargs={"autoincrement": False})
-    install: str = string(primary_key=True)
     process: str = string(primary_key=True)
     host: str | None = string(default=None)
     service: str | None = string(default=None)
-    started_ns: int | None = big(default=None)
-    last_sequence: int = big(default=0)  # highest the process says it has produced
-    stored_high_water: int = big(default=0)  # highest that was stored
-    stored_count: int = big(default=0)
-    dropped: int = big(default=0)
-    rejected: int = big(default=0)
+    produced: int = big(default=0)  # the highest number we know it to have given a record
+    arrived: int = big(default=0)  # records committed, those refused included
+    rejected: int = big(default=0)  # of these, refused and put into quarantine
+    pieces: str = string(default="[]")  # JSON: [[first, last, count], …], see writes/producers.py
+    first_heard_ns: int = big()
     updated_ns: int = big()

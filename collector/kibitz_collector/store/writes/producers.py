@@ -1,9 +1,17 @@
-"""Keeps account of what each sending process says it produced, beside what was stored of it."""
+"""Keeps account of what each sending process says it produced, beside what has arrived of it.
+
+A process numbers its records from 1 and says with each request which numbers it holds: the first,
+the last, and how many. Spans and log records go in requests of their own, so the numbers between
+may be in another one. What a process has sent is kept as *pieces*, joined where they overlap or
+touch: a request that comes again is not counted again.
+"""
 
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import case, select
+import orjson
+from sqlalchemy import select, update
 from sqlmodel import Session
 
 from kibitz_collector.store import dialect
@@ -11,69 +19,83 @@ from kibitz_collector.store.rows import storable, table
 from kibitz_collector.store.tables.quarantine import Producer
 
 PRODUCER = table(Producer)
+MAX_PIECES = 64
+Piece = tuple[int, int, int]
+"""First number, last number, how many of those between have arrived."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProducerReport:
-    """What came with one request. Counts of stored Logs add up; the rest are totals so far."""
+    """What one request says about the process whose records it holds."""
 
-    install: str
     process: str
+    first: int = 0  # 0: nothing in it is numbered
+    last: int = 0
+    count: int = 0
+    rejected: int = 0
     host: str | None = None
     service: str | None = None
-    started_ns: int | None = None
-    last_sequence: int = 0  # highest number the process has given a record
-    stored_high_water: int = 0  # highest number in this request, once it is stored
-    stored_count: int = 0  # new Logs of this request
-    dropped: int = 0
-    rejected: int = 0
 
 
-def note_report(session: Session, workspace_id: int, report: ProducerReport) -> None:
-    """Add a report to its process's row."""
-    connection = session.connection()
-    statement = dialect.insert(connection, PRODUCER)
-    new, old = statement.excluded, PRODUCER.c
-    highest = ("last_sequence", "stored_high_water", "dropped", "rejected", "updated_ns")
-    changes = {name: case((new[name] > old[name], new[name]), else_=old[name]) for name in highest}
-    changes["stored_count"] = old.stored_count + new.stored_count
-    for name in ("host", "service", "started_ns"):
-        changes[name] = case((new[name].is_not(None), new[name]), else_=old[name])
-    connection.execute(
-        statement.on_conflict_do_update(
-            index_elements=["workspace_id", "install", "process"], set_=changes
-        ),
-        {
+def note_reports(session: Session, workspace_id: int, reports: Sequence[ProducerReport]) -> None:
+    """Add reports to the rows of their processes."""
+    by_process: dict[str, list[ProducerReport]] = {}
+    for report in reports:
+        by_process.setdefault(storable(report.process), []).append(report)
+    for process in sorted(by_process):  # one order everywhere, or two collectors wait in a circle
+        _note(session, workspace_id, process, by_process[process])
+
+
+def join_pieces(pieces: Sequence[Piece]) -> list[Piece]:
+    """Return pieces in order, joined where they overlap, or touch and lack nothing."""
+    joined: list[Piece] = []
+    for first, last, count in sorted(pieces):
+        if joined:
+            before = joined[-1]
+            is_whole = before[2] == before[1] - before[0] + 1 and count == last - first + 1
+            if first <= before[1] or (is_whole and first == before[1] + 1):
+                last = max(last, before[1])
+                count = min(before[2] + count, last - before[0] + 1)
+                joined[-1] = (before[0], last, count)
+                continue
+        joined.append((first, last, count))
+    while len(joined) > MAX_PIECES:
+        (first, _, one), (_, last, other) = joined[:2]
+        joined[:2] = [(first, last, one + other)]
+    return joined
+
+
+def _note(
+    session: Session, workspace_id: int, process: str, reports: Sequence[ProducerReport]
+) -> None:
+    connection, now_ns = session.connection(), time.time_ns()
+    own = (PRODUCER.c.workspace_id == workspace_id, PRODUCER.c.process == process)
+    known = select(PRODUCER).where(*own).with_for_update()
+    row = connection.execute(known).mappings().first()
+    if row is None:
+        new = {
             "workspace_id": workspace_id,
-            "install": storable(report.install),
-            "process": storable(report.process),
-            "host": None if report.host is None else storable(report.host),
-            "service": None if report.service is None else storable(report.service),
-            "started_ns": report.started_ns,
-            "last_sequence": report.last_sequence,
-            "stored_high_water": report.stored_high_water,
-            "stored_count": report.stored_count,
-            "dropped": report.dropped,
-            "rejected": report.rejected,
-            "updated_ns": time.time_ns(),
-        },
-    )
-
-
-def list_producers(session: Session, workspace_id: int) -> list[ProducerReport]:
-    """Return what is known of each process, the latest heard of first."""
-    rows = session.connection().execute(
-        select(PRODUCER)
-        .where(PRODUCER.c.workspace_id == workspace_id)
-        .order_by(PRODUCER.c.updated_ns.desc(), PRODUCER.c.install, PRODUCER.c.process)
-    )
-    return [
-        ProducerReport(
-            **{
-                name: value
-                for name, value in row.items()
-                if name not in ("workspace_id", "updated_ns")
-            }
-        )
-        for row in rows.mappings()
-    ]
+            "process": process,
+            "produced": 0,
+            "arrived": 0,
+            "rejected": 0,
+            "pieces": "[]",
+            "first_heard_ns": now_ns,
+            "updated_ns": now_ns,
+        }
+        connection.execute(dialect.insert(connection, PRODUCER).on_conflict_do_nothing(), [new])
+        row = connection.execute(known).mappings().one()
+    told = [(report.first, report.last, report.count) for report in reports if report.count]
+    pieces = join_pieces([*(tuple(piece) for piece in orjson.loads(row["pieces"])), *told])
+    values = {
+        "produced": max([row["produced"], *(last for _, last, _ in told)]),
+        "arrived": sum(count for _, _, count in pieces),
+        "rejected": row["rejected"] + sum(report.rejected for report in reports),
+        "pieces": orjson.dumps(pieces).decode(),
+        "updated_ns": now_ns,
+    }
+    for name in ("host", "service"):
+        said = [text for report in reports if (text := getattr(report, name))]
+        if said:
+            values[name] = storable(said[-1])
+    connection.execute(update(PRODUCER).where(*own).values(values))

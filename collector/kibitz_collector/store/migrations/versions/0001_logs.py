@@ -293,18 +293,19 @@ def upgrade() -> None:
     op.create_table(
         "producer",
         sa.Column("workspace_id", sa.Integer(), autoincrement=False, nullable=False),
-        sa.Column("install", sa.Text(), nullable=False),
         sa.Column("process", sa.Text(), nullable=False),
         sa.Column("host", sa.Text(), nullable=True),
         sa.Column("service", sa.Text(), nullable=True),
-        sa.Column("started_ns", BIG, nullable=True),
-        sa.Column("last_sequence", BIG, nullable=False),
-        sa.Column("stored_high_water", BIG, nullable=False),
-        sa.Column("stored_count", BIG, nullable=False),
-        sa.Column("dropped", BIG, nullable=False),
+        sa.Column("produced", BIG, nullable=False),
+        sa.Column("arrived", BIG, nullable=False),
         sa.Column("rejected", BIG, nullable=False),
+        sa.Column("pieces", sa.Text(), nullable=False),
+        sa.Column("first_heard_ns", BIG, nullable=False),
         sa.Column("updated_ns", BIG, nullable=False),
-        sa.PrimaryKeyConstraint("workspace_id", "install", "process", name=op.f("pk_producer")),
+        sa.PrimaryKeyConstraint("workspace_id", "process", name=op.f("pk_producer")),
+    )
+    op.create_index(
+        "ix_producer_updated", "producer", ["workspace_id", "updated_ns"], unique=False
     )
     op.create_table(
         "quarantine",
