@@ -15,7 +15,10 @@ _BUSY_S = 1.0
 
 
 class Loop:
-    """Runs `run_once` again and again; sleeps on `wake` at most `poll_s` when there is nothing."""
+    """Runs `run_once` again and again; sleeps on `wake` at most `poll_s` when there is nothing.
+
+    `rest_s` is slept whatever wakes it: for work that costs less in larger portions.
+    """
 
     def __init__(
         self,
@@ -23,12 +26,14 @@ class Loop:
         run_once: Callable[[], bool],
         *,
         poll_s: float,
+        rest_s: float = 0.0,
         wake: threading.Event | None = None,
     ) -> None:
         self.name = name
         self.failures = 0
         self._run_once = run_once
         self._poll_s = poll_s
+        self._rest_s = rest_s
         self._wake = wake or threading.Event()
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name=f"kibitz-{name}", daemon=True)
@@ -68,5 +73,5 @@ class Loop:
                 log.exception("%s failed (%d in a row); trying again", self.name, self.failures)
                 self._stop.wait(min(30.0, 0.5 * 2 ** min(self.failures, 6)))
                 continue
-            if not more and not self._stop.is_set():
+            if not more and not self._stop.wait(self._rest_s):
                 self._wake.wait(self._poll_s)

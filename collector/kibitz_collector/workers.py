@@ -12,13 +12,16 @@ from kibitz_collector.errors import CollectorError
 from kibitz_collector.evaluate.sandbox import Sandbox, open_sandbox
 from kibitz_collector.evaluate.worker import EvaluationWorker, IdleTraceWorker
 from kibitz_collector.store import Store
-from kibitz_collector.store.search import index_once
+from kibitz_collector.store.search import BATCH, index_once
 from kibitz_collector.store.writes.claims import Lane
 
 log = logging.getLogger("kibitz.collector")
 
 # Searchable within two seconds of the commit; a wake-up comes with each, this is the fallback.
 _INDEX_POLL_S = 1.0
+_INDEX_REST_S = (
+    0.25  # a commit of its own for each batch that arrives would cost as much as storing
+)
 _JOB_POLL_S = 1.0
 _IDLE_POLL_S = 5.0
 _DELIVERY_POLL_S = 1.0
@@ -68,8 +71,9 @@ def start(settings: Settings, store: Store) -> Workers:
     workers.loops.append(
         Loop(
             "text-index",
-            _led(store, "text-index", lambda: index_once(store) > 0),
+            _led(store, "text-index", lambda: index_once(store) >= BATCH),
             poll_s=_INDEX_POLL_S,
+            rest_s=_INDEX_REST_S,
             wake=store.subscribe("logs"),
         )
     )

@@ -61,6 +61,7 @@ class EncodedBody:
     size_bytes: int = 0  # uncompressed
     preview_input: str = ""
     preview_output: str = ""
+    is_as_given: bool = True  # False: values were cleaned before they could be written
 
 
 def to_values(body: LogBody) -> Values:
@@ -97,9 +98,11 @@ def encode_values(values: Values, seen: SeenHashes) -> EncodedBody:
     """Make the document of a body given as a dict; the dict is not changed."""
     if not values:
         return EncodedBody(None)
+    is_as_given = True
     try:
         plain = orjson.dumps(values)
     except (TypeError, ValueError):  # orjson.JSONEncodeError is a TypeError
+        is_as_given = False
         values = clean_json(values)
         plain = orjson.dumps(values)
     kept: Values = values
@@ -115,6 +118,7 @@ def encode_values(values: Values, seen: SeenHashes) -> EncodedBody:
         len(plain),
         storable(preview_input(values)),
         storable(preview_output(values)),
+        is_as_given,
     )
 
 

@@ -12,6 +12,7 @@ from sqlmodel import Session
 from kibitz_collector.records import FileRegistration, IngestOutcome, LogRecord, Rejected
 from kibitz_collector.store import dialect
 from kibitz_collector.store.bridge import Bridge
+from kibitz_collector.store.fresh import MAX_BYTES, FreshTexts
 from kibitz_collector.store.leadership import Leadership
 from kibitz_collector.store.migrate import migrate
 from kibitz_collector.store.topics import Topics
@@ -72,9 +73,12 @@ class Store:
             self._leadership = Leadership(writing)
         self._one_writer = threading.Lock() if url.drivername == "sqlite" else None
         self._inside = threading.local()
+        # On PostgreSQL whichever process comes first makes the index; it reads what it needs.
+        self.fresh_texts = FreshTexts(MAX_BYTES if url.drivername == "sqlite" else 0)
         self._writer = Writer(
             self._transaction,
             self.announce,
+            self.fresh_texts,
             match_monitors=match_monitors,
             max_pending_bytes=max_pending_bytes,
         )

@@ -1,8 +1,9 @@
 """The text index: follows the Logs by `seq` after their commit, and finds them by their words.
 
-`index_once` is the `run_once` of a loop that wakes on the topic "logs". Texts are read and split
-outside any transaction; what changed meanwhile is read again inside. SQLite's index holds no text
-(FTS5, contentless), so an entry is taken out by deriving its text from the old body once more.
+`index_once` is the `run_once` of a loop that wakes on the topic "logs". Texts come from what the
+writer has just stored (`store.fresh`), or are read and split outside any transaction; what changed
+meanwhile is read again inside. SQLite's index holds no text (FTS5, contentless), so an entry is
+taken out by deriving its text from the old body once more.
 PostgreSQL holds a tsvector of the same tokens per Log.
 """
 
@@ -14,7 +15,7 @@ from sqlalchemy import ColumnElement, Select, delete, select, text
 from sqlalchemy.engine import Connection
 from sqlmodel import Session
 
-from kibitz_collector.query.text import BREAK, body_pieces, index_tokens
+from kibitz_collector.query.text import BREAK, body_pieces, index_text, index_tokens
 from kibitz_collector.store import dialect
 from kibitz_collector.store.bodies import decode_bodies
 from kibitz_collector.store.engine import Store
@@ -29,19 +30,19 @@ INDEX_TABLE = "log_text"
 """Its name, and on SQLite the beginning of its shadow tables' names: not in `tables.metadata`."""
 
 BATCH = 500
+FRESH_BATCH = 2000
 _NAME = "text-1"  # a new tokenizer needs a new number, and the index made anew
 
-Tokens = list[str]
 Rows = Sequence[Any]
 """Result rows with `seq`, `workspace_id`, `kind` and `document`."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Text:
-    """One Log's tokens, ready for the index."""
+    """One Log's words, in the form the database's index takes."""
 
     seq: int
-    tokens: Tokens
+    words: str
 
 
 Texts = Sequence[_Text]
@@ -50,10 +51,12 @@ Texts = Sequence[_Text]
 def index_once(store: Store) -> int:
     """Take the next Logs into the index; returns how many. BATCH or more: there may be more."""
     with store.read() as session:
-        news = _next(session)
-        if not news and not _has_pending(session.connection()):
+        connection = session.connection()
+        fresh = store.fresh_texts.after(_progress(connection), FRESH_BATCH)
+        news = [] if fresh else _next(session)
+        if not fresh and not news and not _has_pending(connection):
             return 0
-        texts = _texts(session, news)
+        texts = [_Text(seq, words) for seq, words in fresh] or _texts(session, news)
     with store.write() as session:
         connection = session.connection()
         if connection.dialect.name == "postgresql":
@@ -116,12 +119,13 @@ def _next(session: Session) -> Rows:
 
 
 def _texts(session: Session, rows: Rows) -> list[_Text]:
+    make = _tsvector if session.connection().dialect.name == "postgresql" else index_text
     texts = []
     for workspace_id in {row.workspace_id for row in rows}:
         own = [row for row in rows if row.workspace_id == workspace_id]
         bodies = decode_bodies(session, workspace_id, [row.document for row in own])
         for row, body in zip(own, bodies, strict=True):
-            texts.append(_Text(row.seq, index_tokens(body_pieces(row.kind, body))))
+            texts.append(_Text(row.seq, make(body_pieces(row.kind, body))))
     return sorted(texts, key=lambda one: one.seq)
 
 
@@ -170,25 +174,27 @@ def _has_pending(connection: Connection) -> bool:
 
 
 def _take_out(connection: Connection, texts: list[_Text]) -> None:
-    if texts:
-        connection.execute(
-            text("INSERT INTO log_text(log_text, rowid, tokens) VALUES ('delete', :seq, :tokens)"),
-            [{"seq": one.seq, "tokens": " ".join(one.tokens)} for one in texts if one.tokens],
+    rows = [(one.seq, one.words) for one in texts if one.words]
+    if rows:
+        connection.exec_driver_sql(
+            "INSERT INTO log_text(log_text, rowid, tokens) VALUES ('delete', ?, ?)", rows
         )
 
 
 def _still_there(connection: Connection, texts: Texts) -> set[int]:
     """Return which Logs have not been deleted since their texts were read."""
+    if not texts:
+        return set()
     # A deletion under way waits for us, or we for it: then it takes out what we put in.
-    statement = select(LOG.c.seq).where(LOG.c.seq.in_([one.seq for one in texts]))
+    statement = select(LOG.c.seq).where(LOG.c.seq.between(texts[0].seq, texts[-1].seq))
     statement = statement.with_for_update(read=True, key_share=True)
-    return set(connection.execute(statement).scalars()) if texts else set()
+    return set(connection.execute(statement).scalars())
 
 
 def _put_in(connection: Connection, texts: list[_Text]) -> None:
-    rows = [{"seq": one.seq, "tokens": " ".join(one.tokens)} for one in texts if one.tokens]
+    rows = [(one.seq, one.words) for one in texts if one.words]
     if rows:
-        connection.execute(text("INSERT INTO log_text(rowid, tokens) VALUES (:seq, :tokens)"), rows)
+        connection.exec_driver_sql("INSERT INTO log_text(rowid, tokens) VALUES (?, ?)", rows)
 
 
 def _write_postgresql(session: Session, texts: list[_Text]) -> int:
@@ -207,17 +213,17 @@ def _write_postgresql(session: Session, texts: list[_Text]) -> int:
                 "INSERT INTO log_text(seq, tokens) VALUES (:seq, CAST(:tokens AS tsvector))"
                 " ON CONFLICT (seq) DO UPDATE SET tokens = excluded.tokens"
             ),
-            [{"seq": one.seq, "tokens": _tsvector(one.tokens)} for one in rows.values()],
+            [{"seq": one.seq, "tokens": one.words} for one in rows.values()],
         )
     if texts:
         _advance(connection, texts[-1].seq)
     return len(rows)
 
 
-def _tsvector(tokens: Tokens) -> str:
+def _tsvector(pieces: Sequence[str]) -> str:
     """Write tokens with their positions; they hold no quote and no backslash."""
     places: dict[str, list[str]] = {}
-    for place, token in enumerate(tokens, 1):
+    for place, token in enumerate(index_tokens(pieces), 1):
         if token != BREAK:
             places.setdefault(token, []).append(str(min(place, 16383)))
     return " ".join(f"'{token}':{','.join(at)}" for token, at in places.items())

@@ -21,6 +21,7 @@ from kibitz_collector.errors import Busy
 from kibitz_collector.records import IngestOutcome, LogRecord, Rejected
 from kibitz_collector.store.bodies import clean_json
 from kibitz_collector.store.dialect import reason_of, translated_errors
+from kibitz_collector.store.fresh import FreshTexts
 from kibitz_collector.store.writes import quarantine
 from kibitz_collector.store.writes.ingest import Caches, Ingested, Prepared, ingest, prepare
 from kibitz_collector.store.writes.producers import ProducerReport, note_reports
@@ -52,12 +53,14 @@ class Writer:
         self,
         write: OpenSession,
         announce: Callable[[str], None],
+        fresh_texts: FreshTexts,
         *,
         match_monitors: bool,
         max_pending_bytes: int,
     ) -> None:
         self._write = write
         self._announce = announce
+        self._fresh_texts = fresh_texts
         self._match_monitors = match_monitors
         self._max_pending_bytes = max_pending_bytes
         self._caches = Caches()
@@ -88,7 +91,7 @@ class Writer:
         refused: dict[int, Exception] = {}
         for index, record in enumerate(records):
             try:
-                batch.append(prepare(record, self._caches.seen))
+                batch.append(prepare(record, self._caches.seen, self._fresh_texts.is_wanted))
             except Exception as error:
                 refused[index] = error
         outcomes = iter(self._submit(workspace_id, batch, report) if batch else ())
@@ -236,6 +239,7 @@ class Writer:
         for ingested in done.values():
             self._caches.files.add(ingested.files)
             self._caches.contents.add(ingested.contents)
+        self._fresh_texts.add(sorted(text for one in done.values() for text in one.texts))
         self._announce("logs")
         if any(ingested.judgment_count for ingested in done.values()):
             self._announce("judgments")

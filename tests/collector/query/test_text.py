@@ -1,3 +1,5 @@
+import re
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -9,6 +11,7 @@ from kibitz_collector.query.text import (
     Sought,
     body_pieces,
     has_tokens,
+    index_text,
     index_tokens,
     sought,
 )
@@ -17,6 +20,16 @@ from kibitz_collector.records import LogBody, LogError
 
 def found(query: Text, *pieces: str) -> bool:
     return has_tokens(index_tokens(pieces), sought(query))
+
+
+ASCII_WORD = re.compile("[a-z0-9\x80-\uffff]+")
+
+
+@given(st.lists(st.text(alphabet="aB1 _-\n\0é東", max_size=90), max_size=4))
+def test_the_text_for_the_index_splits_into_the_same_tokens(pieces):
+    assert [
+        token for token in ASCII_WORD.findall(index_text(pieces).lower()) if token != BREAK
+    ] == [token for token in index_tokens(pieces) if token != BREAK]
 
 
 def test_words_are_folded_and_composed():

@@ -10,6 +10,7 @@ from sqlalchemy import bindparam, select, update
 from sqlalchemy.engine import Connection
 from sqlmodel import Session
 
+from kibitz_collector.query.text import body_pieces, index_text
 from kibitz_collector.records import FileReference, IngestOutcome, Judgment, LogRecord
 from kibitz_collector.store import dialect
 from kibitz_collector.store.bodies import (
@@ -56,11 +57,12 @@ class Prepared:
 
     record: LogRecord
     body: EncodedBody
+    text: str | None = None  # for the text index; None: nobody wants it now
 
     @property
     def size_bytes(self) -> int:
         """Roughly what it occupies while it waits."""
-        return 1000 + 2 * self.body.size_bytes
+        return 1000 + 2 * self.body.size_bytes + len(self.text or "")
 
 
 @dataclass(slots=True)
@@ -81,14 +83,19 @@ class Ingested:
     judgment_count: int
     files: FileCache
     contents: dict[tuple[int, bytes], int]
+    texts: list[tuple[int, str]]  # (seq, what the text index takes in) of new Logs
 
 
-def prepare(record: LogRecord, seen: SeenHashes) -> Prepared:
+def prepare(record: LogRecord, seen: SeenHashes, wants_text: bool) -> Prepared:
     """Encode a record's body.
 
     Raises: whatever a value that is not JSON raises; the record is then for the quarantine.
     """
-    return Prepared(record, encode_body(record.body, seen))
+    body = encode_body(record.body, seen)
+    text = None
+    if wants_text and body.is_as_given:
+        text = index_text(body_pieces(record.kind, record.body))
+    return Prepared(record, body, text)
 
 
 def ingest(
@@ -124,7 +131,7 @@ def ingest(
             job_count = jobs.enqueue_arrivals(session, workspace_id, arrivals)
     # Last: other processes wait for these few rows until we commit.
     update_rollups(connection, changed)
-    return Ingested(work.outcomes(), job_count, judgment_count, found, stored)
+    return Ingested(work.outcomes(), job_count, judgment_count, found, stored, work.texts())
 
 
 def _lock(
@@ -161,6 +168,7 @@ class _Piece:
 
     node: Node
     body: EncodedBody
+    text: str | None  # None: to be read from the database, or changed since it was made
     values: Values | None  # None: as in `record`, which came alone
     weak: set[str]
     record: LogRecord
@@ -252,6 +260,7 @@ class _Work:
                 self._pieces[id_] = _Piece(
                     node=Node(row, None),
                     body=prepared.body,
+                    text=prepared.text,
                     values=None,
                     weak=set(),
                     record=record,
@@ -266,6 +275,7 @@ class _Work:
             piece = self._pieces[id_] = _Piece(
                 node=Node(facts.row, old),
                 body=EncodedBody(None),
+                text=None,
                 values=values,
                 weak=facts.weak,
                 record=record,
@@ -279,6 +289,7 @@ class _Work:
     def _merge(self, piece: _Piece, record: LogRecord, row: Row) -> None:
         if piece.values is None:
             piece.values = to_values(piece.record.body)
+            piece.text = None
         before = Facts(piece.node.row, piece.values, piece.weak)
         merged = merge(before, Facts(row, to_values(record.body)), self._now_ns)
         if merged.values != piece.values:
@@ -461,6 +472,14 @@ class _Work:
                 files[file_id] = FileReference(kind=kind, path=path, is_derived=is_derived)
         for piece in nameless:
             piece.file = files.get(piece.node.row["file_id"])
+
+    def texts(self) -> list[tuple[int, str]]:
+        """Return what the text index takes in of Logs that came whole and alone."""
+        return [
+            (piece.node.row["seq"], piece.text)
+            for piece in self._pieces.values()
+            if piece.text is not None
+        ]
 
     def outcomes(self) -> list[IngestOutcome]:
         """Return what became of each record, in the order given."""

@@ -15,6 +15,9 @@ def upgrade() -> None:
             "CREATE VIRTUAL TABLE log_text USING fts5("
             "tokens, content='', columnsize=0, detail=full, tokenize='ascii')"
         )
+        # Fewer, larger merges, and one segment for a whole batch: a third less to write.
+        for option, value in (("automerge", 8), ("hashsize", 8 * 2**20)):
+            op.execute(f"INSERT INTO log_text(log_text, rank) VALUES ('{option}', {value})")
         return
     op.execute(
         "CREATE TABLE log_text (seq BIGINT CONSTRAINT pk_log_text PRIMARY KEY,"
