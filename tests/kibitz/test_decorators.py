@@ -269,12 +269,16 @@ def test_the_current_log_takes_output_inputs_metadata_and_tags(spans: Spans) -> 
     log_id = run("never")
     span = spans.named("f")
     assert kibitz.ids.log_id_from_hex(span["trace_id"], span["span_id"]) == log_id
-    assert span["attributes"] | {
-        sc.LOG_INPUTS: '{"x":1}',
-        sc.LOG_OUTPUT: '{"y":2}',
-        sc.METADATA: '{"plan":"pro","n":1}',
-        sc.TAGS: ["a"],
-    } == span["attributes"]
+    assert (
+        span["attributes"]
+        | {
+            sc.LOG_INPUTS: '{"x":1}',
+            sc.LOG_OUTPUT: '{"y":2}',
+            sc.METADATA: '{"plan":"pro","n":1}',
+            sc.TAGS: ["a"],
+        }
+        == span["attributes"]
+    )
 
 
 def test_without_a_call_the_current_log_does_nothing(spans: Spans) -> None:
