@@ -74,7 +74,6 @@ def write_body(request: ModelRequest) -> Json:
         temperature=None if request.temperature == 1 else request.temperature,
         top_p=None if request.top_p == 1 else request.top_p,
         stop_sequences=[request.stop] if isinstance(request.stop, str) else request.stop or None,
-        metadata={"user_id": request.user} if request.user else None,
         output_config=_write_output(request),
     )
     if isinstance(request.reasoning_effort, int):
@@ -166,15 +165,14 @@ def _write_part(part: Json) -> Json:
 
 
 def _write_call(tool_call: Json) -> Json:
-    function = tool_call.get("function") or {}
     try:
-        arguments = json.loads(function.get("arguments") or "{}")
+        arguments = json.loads(tool_call.get("arguments") or "{}")
     except ValueError:
         arguments = {}
     return {
         "type": "tool_use",
         "id": tool_call.get("id"),
-        "name": function.get("name"),
+        "name": tool_call.get("name"),
         "input": arguments if isinstance(arguments, dict) else {"value": arguments},
     }
 
@@ -215,8 +213,11 @@ def read_reply(told: Json, body: Json) -> Reply:
 
 
 def _read_call(block: Json) -> Json:
-    function = {"name": block.get("name") or "", "arguments": json.dumps(block.get("input") or {})}
-    return {"id": block.get("id") or "", "type": "function", "function": function}
+    return {
+        "id": block.get("id") or "",
+        "name": block.get("name") or "",
+        "arguments": json.dumps(block.get("input") or {}),
+    }
 
 
 def _read_tokens(usage: Json | None) -> Tokens | None:

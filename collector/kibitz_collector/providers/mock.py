@@ -35,9 +35,8 @@ def call(request: ModelRequest, connection: Connection) -> Reply:
     name = _wanted_tool(request)
     message: Message = {"role": "assistant", "content": _text(request)}
     if name is not None:
-        function = {"name": name, "arguments": "{}"}
         message["content"] = None
-        message["tool_calls"] = [{"id": "call_mock", "type": "function", "function": function}]
+        message["tool_calls"] = [{"id": "call_mock", "name": name, "arguments": "{}"}]
     text = message["content"]
     return Reply(
         message=message,

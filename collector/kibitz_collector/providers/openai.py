@@ -66,7 +66,6 @@ def write_body(request: ModelRequest, provider: str) -> Json:
         presence_penalty=request.presence_penalty,
         frequency_penalty=request.frequency_penalty,
         seed=request.seed,
-        user=request.user,
     )
     if limit is not None:
         body["max_completion_tokens" if is_reasoning and is_chat else "max_tokens"] = limit
@@ -96,8 +95,17 @@ def _write_chat(request: ModelRequest) -> Json:
 
 
 def _write_message(message: Message) -> Json:
-    kept = ("role", "content", "name", "tool_call_id", "tool_calls")
-    return {name: message[name] for name in kept if message.get(name) is not None or name == "role"}
+    kept = ("content", "name", "tool_call_id")
+    written: Json = {"role": message["role"]}
+    written |= {name: message[name] for name in kept if message.get(name) is not None}
+    if message.get("tool_calls"):
+        written["tool_calls"] = [_write_call(tool_call) for tool_call in message["tool_calls"]]
+    return written
+
+
+def _write_call(tool_call: Json) -> Json:
+    function = {"name": tool_call.get("name"), "arguments": tool_call.get("arguments") or "{}"}
+    return {"id": tool_call.get("id"), "type": "function", "function": function}
 
 
 def _written(tool: Json) -> Json:
@@ -142,11 +150,8 @@ def _read_call(tool_call: Json) -> Json:
     function = tool_call.get("function") or {}
     return {
         "id": str(tool_call.get("id") or ""),
-        "type": "function",
-        "function": {
-            "name": str(function.get("name") or ""),
-            "arguments": str(function.get("arguments") or ""),
-        },
+        "name": str(function.get("name") or ""),
+        "arguments": str(function.get("arguments") or ""),
     }
 
 

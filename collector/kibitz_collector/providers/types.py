@@ -33,7 +33,7 @@ class Connection:
 class ModelRequest:
     """One call of one model. None: not said, the provider's default.
 
-    `messages` are in the OpenAI form; `prompt` is the text for endpoint `complete`.
+    `messages` are as Logs hold them, tool calls flat; `prompt` is for endpoint `complete`.
     """
 
     model: str
@@ -53,7 +53,6 @@ class ModelRequest:
     tool_choice: str | Json | None = None  # none, auto, required, {type, function: {name}}
     logprobs: int | None = None
     suffix: str | None = None
-    user: str | None = None
     other: Json = field(default_factory=dict)  # put into the provider's body as it is
 
 
@@ -68,7 +67,6 @@ class Delta:
 class Reply:
     """The whole answer of a model.
 
-    `message` is in the OpenAI form, tool calls as `{id, type, function: {name, arguments: str}}`;
     `request` and `response` are the provider's own bodies, without keys.
     """
 
