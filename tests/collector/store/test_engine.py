@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from kibitz_collector.errors import NewerSchema, SetupError
+from kibitz_collector.errors import Busy, Invalid, NewerSchema, SetupError
+from kibitz_collector.records import Rejected
 from kibitz_collector.store import Store, dialect, open_store
 from kibitz_collector.store.migrate import migrate
 from kibitz_collector.store.tables.logs import Log
@@ -210,3 +211,15 @@ def _columns(id_: str) -> dict[str, object]:
         "status": "complete",
         "received_ns": 1,
     }
+
+
+def test_a_database_that_cannot_be_written_is_busy_at_every_door(sqlite_store: Store) -> None:
+    with sqlite_store.write() as session:
+        session.connection().exec_driver_sql("PRAGMA query_only=ON")
+    refused = Rejected(reason="bad", payload=b"{}", signal="span")
+    with pytest.raises(Busy, match="readonly"):
+        sqlite_store.quarantine(1, [refused])
+    with sqlite_store.read() as session, pytest.raises(OverflowError):
+        session.connection().exec_driver_sql("SELECT ?", (2**64,))
+    with pytest.raises(Invalid, match="larger"), sqlite_store.read() as session:
+        session.connection().exec_driver_sql("SELECT ?", (2**64,))

@@ -1,5 +1,6 @@
 """Alerts: rules with where they stand, firings with who was told, channels."""
 
+import math
 import time
 from dataclasses import dataclass
 from typing import Any, cast
@@ -121,7 +122,7 @@ def _save_rule(caller: Context, draft: dict[str, str]) -> None:
         cast(Comparison, comparison),
         _number(draft, "threshold"),
         channels=(draft["channel"],) if draft["channel"] else (),
-        min_sample=int(_number(draft, "min_sample")) if draft["min_sample"].strip() else None,
+        min_sample=round(_number(draft, "min_sample")) if draft["min_sample"].strip() else None,
         for_s=_number(draft, "for_s"),
         no_data=cast(NoData, no_data),
     )
@@ -130,9 +131,12 @@ def _save_rule(caller: Context, draft: dict[str, str]) -> None:
 
 def _number(draft: dict[str, str], name: str) -> float:
     try:
-        return float(draft[name].strip() or "0")
+        number = float(draft[name].strip() or "0")
     except ValueError:
-        raise Invalid(f"{name} {draft[name]!r} is not a number") from None
+        number = math.nan
+    if not math.isfinite(number):
+        raise Invalid(f"{name} {draft[name][:100]!r} is not a number")
+    return number
 
 
 async def change_rule(request: Request) -> Response:
