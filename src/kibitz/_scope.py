@@ -7,14 +7,20 @@ failing.
 
 from __future__ import annotations
 
+import gc
+import sys
+from _thread import get_ident
 from typing import TYPE_CHECKING, Any
 
 from opentelemetry.context import attach, create_key, get_current
 from opentelemetry.context.context import Context
 from opentelemetry.trace import INVALID_SPAN, set_span_in_context
 
+from kibitz import _runtime
+
 if TYPE_CHECKING:
     from kibitz._prompts import PromptScope
+    from kibitz._runtime import Runtime
     from kibitz._spans import Span
 
 KEY = create_key("kibitz")
@@ -94,6 +100,8 @@ def current_scope() -> Scope | None:
 
 def enter(scope: Scope, context: Context, otel_span: Any = None) -> None:
     """Make a scope current on top of `context`, which the caller keeps for `leave`."""
+    if _collecting and _collecting == get_ident():
+        return
     if otel_span is None:
         attach(Context({**context, KEY: scope}))
     else:
@@ -104,3 +112,23 @@ def leave(scope: Scope, context: Context) -> None:
     """Go back to `context`, if the scope is still the current one."""
     if get_current().get(KEY) is scope:
         attach(context)
+
+
+# CPython up to 3.11 collects garbage in the midst of `ContextVar.set`, and crashes if a finaliser
+# sets the variable too (later ones collect between two instructions). So what ends in a collection,
+# such as an abandoned generator, runs without being current.
+_collecting = 0  # the thread that collects garbage
+
+
+def _on_collection(phase: str, _: dict[str, int]) -> None:
+    global _collecting
+    _collecting = get_ident() if phase == "start" else 0
+
+
+def _watch_collections(_: Runtime) -> None:
+    if _on_collection not in gc.callbacks:
+        gc.callbacks.append(_on_collection)
+
+
+if sys.version_info < (3, 12):
+    _runtime.on_install(_watch_collections)
