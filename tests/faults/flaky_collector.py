@@ -7,6 +7,7 @@ from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import ThreadingHTTPServer
+from typing import Any
 
 from tests.kibitz.local_collector import Answer, LocalCollector, Request
 
@@ -86,13 +87,20 @@ class FlakyCollector(LocalCollector):
         """For each number a program has worked on, the ids it arrived under: once is one."""
         found: dict[int, set[tuple[str, str]]] = defaultdict(set)
         for span in self.spans:
-            if span["endTimeUnixNano"] == "0":
-                continue  # the record of a start
-            for item in span["attributes"]:
-                if item["key"] == "kibitz.log.inputs":
-                    number = int(item["value"]["stringValue"].partition(":")[2].rstrip("}"))
-                    found[number].add((span["traceId"], span["spanId"]))
+            number = number_of(span)
+            if number is not None:
+                found[number].add((span["traceId"], span["spanId"]))
         return found
+
+    def pids(self) -> dict[int, int]:
+        """For each number, the process it is said to come from."""
+        with self.changed:
+            return {
+                number: request.pid
+                for request in self.stored
+                for span in request.spans
+                if (number := number_of(span)) is not None
+            }
 
     @property
     def numbers(self) -> set[int]:
@@ -105,3 +113,13 @@ class FlakyCollector(LocalCollector):
         assert not missing, f"{len(missing)} of {len(expected)} are lost: {missing[:10]}"
         doubled = {number: ids for number, ids in copies.items() if len(ids) > 1}
         assert not doubled, f"{len(doubled)} are doubled"
+
+
+def number_of(span: dict[str, Any]) -> int | None:
+    """The number a finished call has worked on; None for others, and the records of starts."""
+    if span["endTimeUnixNano"] == "0":
+        return None
+    for item in span["attributes"]:
+        if item["key"] == "kibitz.log.inputs":
+            return int(item["value"]["stringValue"].partition(":")[2].rstrip("}"))
+    return None
