@@ -25,6 +25,7 @@ from sqlalchemy.pool import QueuePool
 from kibitz_collector.errors import Busy, Invalid, SetupError
 
 BUSY_TIMEOUT_S = 30.0
+_WAIT_S = 10.0  # for another process's lock, while somebody waits for an answer
 _CONNECT_TIMEOUT_S = 5
 # A process that was stopped or whose machine is gone must not hold what the others wait for.
 _POSTGRESQL_SETTINGS = (
@@ -61,7 +62,11 @@ def read_url(database_url: str) -> URL:
 def make_engines(url: URL) -> tuple[Engine, Engine]:
     """Return the engine that writes and the one that reads; nothing is opened yet."""
     if url.drivername == "sqlite":
-        return _sqlite_engine(url, writes=True), _sqlite_engine(url, writes=False)
+        same_file = _FileWatch(Path(str(url.database)))
+        return (
+            _sqlite_engine(url, same_file, writes=True),
+            _sqlite_engine(url, same_file, writes=False),
+        )
     engine = create_engine(
         url,
         pool_pre_ping=True,
@@ -133,16 +138,39 @@ def translated_errors() -> Iterator[None]:
     """
     try:
         yield
-    except (OperationalError, InterfaceError, PoolTimeout) as error:
-        raise Busy(
-            f"the database cannot be used now: {reason_of(error)}", retry_after_s=5.0
-        ) from error
-    except (DataError, UnicodeEncodeError) as error:
+    except (DBAPIError, PoolTimeout) as error:
+        if is_unavailable(error):
+            raise Busy(
+                f"the database cannot be used now: {reason_of(error)}", retry_after_s=2.0
+            ) from error
+        if not isinstance(error, DataError):
+            raise
+        raise Invalid(f"a value is not one the database can hold: {reason_of(error)}") from error
+    except UnicodeEncodeError as error:
         raise Invalid(f"a value is not one the database can hold: {reason_of(error)}") from error
     except OverflowError as error:
         if "SQLite" not in str(error):  # the driver's words for an integer of over 64 bits
             raise
         raise Invalid(f"a number is larger than the database can hold: {error}") from error
+
+
+def is_unavailable(error: Exception) -> bool:
+    """Tell whether the database refused itself, not what it was asked: later it may take it."""
+    if isinstance(error, OperationalError | InterfaceError | PoolTimeout):
+        return True
+    if not isinstance(error, DBAPIError):
+        return False
+    # The server we are connected to has become, or was made, one that only reads.
+    is_standby = isinstance(error.orig, psycopg.errors.ReadOnlySqlTransaction)
+    return error.connection_invalidated or is_standby
+
+
+def has_waited(error: Exception) -> bool:
+    """Tell whether the database has been tried for so long that nobody waits any more."""
+    if isinstance(error, PoolTimeout):
+        return True
+    cause = error.orig if isinstance(error, DBAPIError) else None
+    return isinstance(cause, sqlite3.Error) and cause.sqlite_errorname.startswith("SQLITE_BUSY")
 
 
 def reason_of(error: Exception) -> str:
@@ -281,14 +309,40 @@ _LOCK_SEQ, _LOCK_TIME = 0x6B69, 0x6B6A
 """The upper 16 bits of locks whose other 48 are a `seq`, or a time in ms."""
 
 
-def _sqlite_engine(url: URL, *, writes: bool) -> Engine:
+class _FileWatch:
+    """Notices that the file was deleted or replaced: SQLite itself would go on without a word,
+    and all that is acknowledged from then on would be gone with the process."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._identity: tuple[int, int] | None = None
+
+    def check(self) -> None:
+        """Raises: OperationalError: it is not the file that was opened first."""
+        try:
+            status = self._path.stat()
+            found = (status.st_dev, status.st_ino)
+        except OSError:
+            found = None
+        if self._identity is None:
+            self._identity = found
+        if found is None or found != self._identity:
+            problem = f"the file {self._path} was deleted or replaced; put it back, or restart"
+            raise OperationalError("BEGIN", None, sqlite3.OperationalError(problem))
+
+
+def _sqlite_engine(url: URL, same_file: _FileWatch, *, writes: bool) -> Engine:
     engine = create_engine(
         url,
         poolclass=QueuePool,
         pool_size=1 if writes else 8,
         max_overflow=0 if writes else 24,
-        connect_args={"timeout": BUSY_TIMEOUT_S, "check_same_thread": False},
+        connect_args={"timeout": _WAIT_S, "check_same_thread": False},
     )
+
+    @event.listens_for(engine, "do_connect")
+    def before_connect(*_: object) -> None:
+        same_file.check()  # connecting would make an empty file in its place
 
     @event.listens_for(engine, "connect")
     def on_connect(connection: sqlite3.Connection, _record: object) -> None:
@@ -305,6 +359,7 @@ def _sqlite_engine(url: URL, *, writes: bool) -> Engine:
 
     @event.listens_for(engine, "begin")
     def on_begin(connection: Connection) -> None:
+        same_file.check()
         # IMMEDIATE: a reader that turns writer half-way is refused without waiting.
         connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
 

@@ -223,3 +223,19 @@ def test_a_database_that_cannot_be_written_is_busy_at_every_door(sqlite_store: S
         session.connection().exec_driver_sql("SELECT ?", (2**64,))
     with pytest.raises(Invalid, match="larger"), sqlite_store.read() as session:
         session.connection().exec_driver_sql("SELECT ?", (2**64,))
+
+
+def test_a_deleted_file_is_noticed_and_taken_again_when_it_is_back(
+    sqlite_store: Store, tmp_path: Path
+) -> None:
+    path = Path(str(sqlite_store.url.database))
+    sqlite_store.ingest(WORKSPACE, [log("log_a")])
+    away = tmp_path / "away"
+    path.rename(away)
+    with pytest.raises(Busy, match="deleted or replaced"):
+        sqlite_store.ingest(WORKSPACE, [log("log_b")])
+    with pytest.raises(Busy, match="deleted or replaced"):
+        rows(sqlite_store, Log)
+    away.rename(path)
+    assert sqlite_store.ingest(WORKSPACE, [log("log_b")])[0].is_new
+    assert len(rows(sqlite_store, Log)) == 2
