@@ -51,7 +51,7 @@ def give_judgment(
         )
     content = version.content if version is not None else {}
     if not content:
-        content = _content_for(evaluator, value)
+        content = content_for(evaluator, value)
     judgment = typed_judgment(log_id, content, value)
     judgment.where = where
     judgment.made_by = user
@@ -117,7 +117,7 @@ def _option(value: Any, content: dict[str, Any]) -> str:
     return str(value)
 
 
-def _content_for(evaluator: str, value: Any) -> dict[str, Any]:
+def content_for(evaluator: str, value: Any) -> dict[str, Any]:
     return_type, options = KNOWN.get(evaluator, (infer_return_type(value), []))
     content: dict[str, Any] = {"evaluator_type": "human", "return_type": return_type}
     return content | ({"options": options} if options else {})

@@ -64,6 +64,13 @@ def index_once(store: Store) -> int:
         return _write_sqlite(session, texts)
 
 
+def catch_up(store: Store, *, batches: int = 4) -> None:
+    """Take in what came last, so that who has just sent a Log finds it; not a whole backlog."""
+    for _ in range(batches):
+        if index_once(store) < BATCH:
+            return
+
+
 def index_all(store: Store) -> int:
     """Take in everything there is; for tests, imports and `doctor`."""
     count = 0

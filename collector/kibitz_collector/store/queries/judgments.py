@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import orjson
-from sqlalchemy import func, select
+from sqlalchemy import ColumnElement, Select, func, select
 from sqlmodel import Session
 
 from kibitz_collector.records import JudgmentView, LogBody
@@ -43,6 +43,19 @@ def judgments_of(
         bodies = _bodies(session, workspace_id, rows, whole)
         for row, body in zip(rows, bodies, strict=True):
             found.setdefault(row["judged_log_id"], []).append(_view(row, body))
+    return found
+
+
+def views_of(
+    session: Session, workspace_id: int, evaluator_log_ids: Sequence[str]
+) -> dict[str, JudgmentView]:
+    """Return the judgment that each of these evaluator Logs is, in force or not."""
+    found: dict[str, JudgmentView] = {}
+    for start in range(0, len(evaluator_log_ids), _CHUNK):
+        wanted = JUDGMENT.c.log_id.in_(evaluator_log_ids[start : start + _CHUNK])
+        rows = list(session.connection().execute(_select(workspace_id, wanted)).mappings())
+        bodies = _bodies(session, workspace_id, rows, False)
+        found |= {row["log_id"]: _view(row, body) for row, body in zip(rows, bodies, strict=True)}
     return found
 
 
@@ -89,7 +102,12 @@ def judgment_series(
 def _rows(session: Session, workspace_id: int, log_ids: Sequence[str]) -> list[Any]:
     if not log_ids:
         return []
-    statement = (
+    wanted = JUDGMENT.c.judged_log_id.in_(log_ids) & JUDGMENT.c.superseded_by.is_(None)
+    return list(session.connection().execute(_select(workspace_id, wanted)).mappings())
+
+
+def _select(workspace_id: int, wanted: ColumnElement[bool]) -> Select[Any]:
+    return (
         select(
             *(JUDGMENT.c[name] for name in _COLUMNS),
             JUDGMENT.c.labels,
@@ -103,14 +121,9 @@ def _rows(session: Session, workspace_id: int, log_ids: Sequence[str]) -> list[A
             .outerjoin(LOG, LOG.c.seq == JUDGMENT.c.seq)
             .outerjoin(BODY, BODY.c.seq == JUDGMENT.c.seq)
         )
-        .where(
-            JUDGMENT.c.workspace_id == workspace_id,
-            JUDGMENT.c.judged_log_id.in_(log_ids),
-            JUDGMENT.c.superseded_by.is_(None),
-        )
+        .where(JUDGMENT.c.workspace_id == workspace_id, wanted)
         .order_by(JUDGMENT.c.created_ns, JUDGMENT.c.seq)
     )
-    return list(session.connection().execute(statement).mappings())
 
 
 def _bodies(session: Session, workspace_id: int, rows: Sequence[Any], whole: bool) -> list[LogBody]:
