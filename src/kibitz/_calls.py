@@ -14,7 +14,7 @@ from typing import Any
 
 from opentelemetry.context import get_current
 
-from kibitz import _record, _runtime
+from kibitz import _runtime
 from kibitz import semconv as sc
 from kibitz._arguments import Arguments
 from kibitz._declared import File, capture_of
@@ -22,25 +22,16 @@ from kibitz._generators import drive, drive_async
 from kibitz._guard import swallow
 from kibitz._prompts import PromptScope
 from kibitz._record import json_text
-from kibitz._runtime import START, Runtime
+from kibitz._runtime import Runtime
 from kibitz._scope import KEY, Scope, leave
 from kibitz._serialize import plain, snapshot
-from kibitz._spans import START_ATTRIBUTE, Span, begin, enter_span
+from kibitz._spans import Span, begin, enter_span
 
 
 class Declaration:
     """What decorating a function has settled, once for all its calls."""
 
-    __slots__ = (
-        "_capture",
-        "_runtime",
-        "_start",
-        "arguments",
-        "file",
-        "is_prompt",
-        "name_json",
-        "static",
-    )
+    __slots__ = ("_capture", "_runtime", "arguments", "file", "is_prompt", "name_json", "static")
 
     def __init__(self, function: Callable[..., Any], file: File, static: bytes) -> None:
         self.arguments = Arguments(function)
@@ -50,13 +41,13 @@ class Declaration:
         self.is_prompt = file.type == "prompt"
         self._runtime: Runtime | None = None
         self._capture = "full"
-        self._start: bytes | None = None
 
     def open(self, runtime: Runtime, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Span | None:
         """Open the span of one call; None if it is not to be recorded."""
         try:
             if runtime is not self._runtime:
-                self._settle(runtime)
+                self._capture = capture_of(runtime, self.file.path)
+                self._runtime = runtime
             capture = self._capture
             if capture == "off":
                 return None
@@ -78,28 +69,11 @@ class Declaration:
             if self.is_prompt:
                 _hold_back(span, scope)
             elif not span.parent_id:
-                self._put_start(runtime, span)
+                span.put_start()
             return span
         except Exception as error:
             swallow("opening a call", error)
             return None
-
-    def _settle(self, runtime: Runtime) -> None:
-        """Work out what is the same for all calls under this runtime."""
-        self._capture = capture_of(runtime, self.file.path)
-        attributes = self.static + b"," + START_ATTRIBUTE
-        start = _record.start_template(self.name_json, _record.KIND_INTERNAL, attributes)
-        is_clean = self._capture != "redacted" and runtime.leaves_alone(start % (0, 0, 0))
-        self._start = start if is_clean else None
-        self._runtime = runtime
-
-    def _put_start(self, runtime: Runtime, span: Span) -> None:
-        """As `span.put_start`, encoded and scrubbed beforehand if the record says nothing else."""
-        start = self._start
-        if start is None or span.carried.encoded or span.ambient_id or span.is_dropped:
-            span.put_start()
-        else:
-            runtime.put(START, start % (span.trace_id, span.span_id, span.start_ns))
 
 
 def _hold_back(span: Span, around: Scope | None) -> None:

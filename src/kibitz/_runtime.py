@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
 from kibitz import _ids
@@ -52,6 +52,7 @@ class Runtime:
     new_span_id: Callable[[], int] = _ids.new_span_id
     now_ns: Callable[[], int] = time.time_ns
     after_span: Callable[[Span], None] | None = None  # quick and harmless: on the caller's thread
+    starts: dict[tuple[bytes, int, bytes], bytes | None] = field(default_factory=dict)  # templates
 
     def emit(self, kind: int, payload: bytes, is_strict: bool = False) -> None:
         """Redact one record and keep it."""
