@@ -7,6 +7,7 @@ from kibitz_collector import health
 from kibitz_collector.api.own import (
     alerts,
     channels,
+    environments,
     evaluators,
     judgments,
     keys,
@@ -14,7 +15,7 @@ from kibitz_collector.api.own import (
     monitors,
     providers,
 )
-from kibitz_collector.api.v5 import flows, otel
+from kibitz_collector.api.v5 import file_groups, flows, otel
 from kibitz_collector.receive import http as receive
 from kibitz_collector.ui import routes as ui
 
@@ -26,9 +27,11 @@ ROUTERS: list[APIRouter] = [
     alerts.router,
     channels.router,
     keys.router,
+    environments.router,
     providers.router,
     otel.router,
     flows.router,
+    *file_groups.ROUTERS,
 ]
 ROUTES: list[BaseRoute] = [*receive.routes, *health.routes, *ui.routes]
 

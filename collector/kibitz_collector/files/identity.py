@@ -32,7 +32,7 @@ _NOT_IDENTITY = {
     "tool": {"inputs", "metadata"},
     "flow": {"inputs", "metadata"},
     "evaluator": {"metadata", "on", "sample_rate"},  # where it runs: a monitor's business
-    "dataset": {"metadata"},
+    "dataset": {"metadata", "datapoints_count"},
 }
 # Saying the default and saying nothing is the same content.
 # Source: Humanloop API v5, prompt kernel request, 2025-07.
@@ -55,6 +55,7 @@ _DEFAULTS: dict[str, dict[str, Any]] = {
     "agent": _MODEL_DEFAULTS,
     "tool": {"attributes": {}, "setup_values": {}},
     "flow": {"attributes": {}},
+    "dataset": {"attributes": {}},
 }
 _FUNCTIONS = ("function", "tools")
 _INT64 = range(-(2**63), 2**63)
@@ -84,6 +85,11 @@ def tool_type(content: Mapping[str, Any]) -> str:
     if content.get("source_code"):
         return "python"
     return "json_schema" if content.get("function") else "mock"
+
+
+def canonical_datapoint(datapoint: Mapping[str, Any]) -> str:
+    """Return the JSON that is equal exactly when two datapoints are the same test case."""
+    return orjson.dumps(_normal(datapoint), option=orjson.OPT_SORT_KEYS).decode()
 
 
 def content_hash(kind: str, content: Mapping[str, Any]) -> str:

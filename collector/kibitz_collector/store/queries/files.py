@@ -1,10 +1,11 @@
 """Reads Files and their Versions."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, cast
 
 import orjson
-from sqlalchemy import Select, and_, func, select, tuple_
+from sqlalchemy import Select, and_, func, or_, select, tuple_
 from sqlmodel import Session
 
 from kibitz_collector.errors import NotFound
@@ -67,7 +68,7 @@ def list_files(
     Raises: BadQuery: the cursor is not one of ours.
     """
     limit = max(1, min(limit, MAX_LIMIT))
-    statement = _select_files(workspace_id).order_by(FILE.c.path).limit(limit + 1)
+    statement = select_files(workspace_id).order_by(FILE.c.path).limit(limit + 1)
     if kind is not None:
         statement = statement.where(FILE.c.kind == kind)
     if path is not None:
@@ -87,7 +88,7 @@ def get_file(session: Session, workspace_id: int, file_id: str) -> FileView:
 
     Raises: NotFound.
     """
-    statement = _select_files(workspace_id).where(FILE.c.id == file_id)
+    statement = select_files(workspace_id).where(FILE.c.id == file_id)
     row = session.connection().execute(statement).mappings().first()
     if row is None:
         raise NotFound(f"no File {file_id!r}")
@@ -96,7 +97,7 @@ def get_file(session: Session, workspace_id: int, file_id: str) -> FileView:
 
 def find_file(session: Session, workspace_id: int, path: str) -> FileView | None:
     """Return the File at a path."""
-    statement = _select_files(workspace_id).where(FILE.c.path == path)
+    statement = select_files(workspace_id).where(FILE.c.path == path)
     row = session.connection().execute(statement).mappings().first()
     return None if row is None else _file(row)
 
@@ -116,7 +117,11 @@ def list_versions(
     limit = max(1, min(limit, MAX_LIMIT))
     statement = (
         select(VERSION)
-        .where(VERSION.c.workspace_id == workspace_id, VERSION.c.file_id == file_id)
+        .where(
+            VERSION.c.workspace_id == workspace_id,
+            VERSION.c.file_id == file_id,
+            VERSION.c.status != "deleted",
+        )
         .order_by(VERSION.c.created_ns.desc(), VERSION.c.id.desc())
         .limit(limit + 1)
     )
@@ -136,16 +141,69 @@ def get_version(session: Session, workspace_id: int, version_id: str) -> Version
 
     Raises: NotFound.
     """
+    found = get_versions(session, workspace_id, [version_id])
+    if not found:
+        raise NotFound(f"no Version {version_id!r}")
+    return found[version_id]
+
+
+def get_versions(
+    session: Session, workspace_id: int, version_ids: Iterable[str]
+) -> dict[str, VersionView]:
+    """Return those of these Versions that exist, by id."""
     statement = select(VERSION).where(
-        VERSION.c.workspace_id == workspace_id, VERSION.c.id == version_id
+        VERSION.c.workspace_id == workspace_id, VERSION.c.id.in_(set(version_ids))
     )
     rows = session.connection().execute(statement).mappings().all()
-    if not rows:
-        raise NotFound(f"no Version {version_id!r}")
-    return _versions(session, workspace_id, rows)[0]
+    return {view.id: view for view in _versions(session, workspace_id, rows)}
 
 
-def _select_files(workspace_id: int) -> Select[Any]:
+def get_files(session: Session, workspace_id: int, file_ids: Iterable[str]) -> dict[str, FileView]:
+    """Return those of these Files that exist, by id."""
+    statement = select_files(workspace_id).where(FILE.c.id.in_(set(file_ids)))
+    rows = session.connection().execute(statement).mappings().all()
+    return {row["id"]: _file(row) for row in rows}
+
+
+def choose_version(
+    session: Session,
+    workspace_id: int,
+    file: FileView,
+    *,
+    version_id: str | None = None,
+    environment: str | None = None,
+) -> str:
+    """Return the id of the Version that is asked for: by id, by environment, or the default one.
+
+    Raises: NotFound: it is not one of this File, or nothing is deployed there.
+    """
+    if version_id is not None:
+        version = get_versions(session, workspace_id, [version_id]).get(version_id)
+        if version is None or version.file_id != file.id or version.status == "deleted":
+            raise NotFound(f"{file.path} has no version {version_id!r}")
+        return version_id
+    if environment is not None:
+        statement = (
+            select(DEPLOYMENT.c.version_id)
+            .join(ENVIRONMENT, ENVIRONMENT.c.id == DEPLOYMENT.c.environment_id)
+            .where(
+                DEPLOYMENT.c.file_id == file.id,
+                DEPLOYMENT.c.ended_ns.is_(None),
+                ENVIRONMENT.c.workspace_id == workspace_id,
+                or_(ENVIRONMENT.c.name == environment, ENVIRONMENT.c.id == environment),
+            )
+        )
+        deployed: str | None = session.connection().execute(statement).scalar()
+        if deployed is None:
+            raise NotFound(f"no version of {file.path} is deployed to {environment!r}")
+        return deployed
+    if file.version_id is None:
+        raise NotFound(f"{file.path} has no version")
+    return file.version_id
+
+
+def select_files(workspace_id: int) -> Select[Any]:
+    """Return the SELECT of Files that `FileView`s are read from."""
     own = and_(VERSION.c.file_id == FILE.c.id, VERSION.c.status != "deleted")
     newest = (
         select(VERSION.c.id)
