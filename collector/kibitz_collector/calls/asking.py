@@ -44,6 +44,7 @@ class Question:
     inputs: Json
     messages: list[Message]  # the caller's, without the template
     labels: Labels
+    is_turn: bool = False  # one of many of an Agent: the Agent's own Log is that of the File
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -175,13 +176,13 @@ def to_record(question: Question, sample: Sample, *, is_left: bool = False) -> L
     return LogRecord(
         id=sample.log_id,
         is_named=labels.log_id is not None,
-        kind="agent" if target.kind == "agent" else "prompt",
+        kind="prompt",
         name=target.name,
         start_ns=labels.start_ns or sample.start_ns,
         end_ns=labels.end_ns or sample.end_ns,
         trace_parent_id=labels.trace_parent_id,
         session_id=labels.session_id,
-        file=target.reference,
+        file=None if question.is_turn else target.reference,
         environment=labels.environment,
         source="api",
         user=labels.user,

@@ -8,6 +8,7 @@ from queue import SimpleQueue
 from threading import Event, Thread
 from typing import Any
 
+from kibitz_collector import providers
 from kibitz_collector.access.connections import Keys, find_connection
 from kibitz_collector.access.http import Context
 from kibitz_collector.calls.asking import SETTINGS, Piece, Question, Sample, ask, ask_streamed
@@ -61,8 +62,8 @@ def stream_prompt(caller: Context, call: PromptCall) -> Generator[Piece | Sample
     return _merged([ask_streamed(caller, question, index) for index in range(call.num_samples)])
 
 
-def to_question(caller: Context, call: PromptCall) -> Question:
-    """Fill the template and gather what the model is asked.
+def to_question(caller: Context, call: PromptCall, functions: list[Json] | None = None) -> Question:
+    """Fill the template and gather what the model is asked; `functions`: instead of its tools.
 
     Raises: Invalid: inputs are missing, or the content is not a Prompt's. NotFound.
     """
@@ -81,7 +82,7 @@ def to_question(caller: Context, call: PromptCall) -> Question:
         endpoint=endpoint,
         messages=_messages(filled) + call.messages if endpoint == "chat" else [],
         prompt=_text(filled) if endpoint == "complete" else None,
-        tools=_tools(caller, content),
+        tools=_tools(caller, content) if functions is None else functions,
         tool_choice=call.tool_choice,
         logprobs=call.logprobs,
         suffix=call.suffix,
@@ -89,6 +90,7 @@ def to_question(caller: Context, call: PromptCall) -> Question:
         **{name: content[name] for name in SETTINGS if content.get(name) is not None},
     )
     provider = str(content.get("provider") or "openai")
+    providers.warm(provider)
     return Question(
         target=call.target,
         request=request,

@@ -1,6 +1,6 @@
 """Model providers: one file each, our types in and out; official packages, loaded when used."""
 
-from kibitz_collector.providers.registry import PROVIDERS, call, stream
+from kibitz_collector.providers.registry import PROVIDERS, call, stream, warm
 from kibitz_collector.providers.types import (
     Connection,
     Delta,
@@ -18,4 +18,5 @@ __all__ = [
     "Reply",
     "call",
     "stream",
+    "warm",
 ]

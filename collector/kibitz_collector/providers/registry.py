@@ -1,6 +1,7 @@
 """Which file speaks to which provider, and where each is found; others are OpenAI-compatible."""
 
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from importlib import import_module
 from typing import cast
@@ -69,6 +70,14 @@ def stream(request: ModelRequest, connection: Connection) -> Iterator[Delta | Re
     """
     provider, whole = _find(connection)
     return provider.stream(request, whole)
+
+
+def warm(provider: str) -> None:
+    """Load what calls of this provider need; the first time that takes a second of its own."""
+    module = PROVIDERS.get(provider, _COMPATIBLE).module
+    import_module(f"kibitz_collector.providers.{module}")
+    with suppress(ImportError):  # the call itself says what is missing
+        import_module(module)
 
 
 def _find(connection: Connection) -> tuple[Provider, Connection]:
