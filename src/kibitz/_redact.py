@@ -104,7 +104,28 @@ def _automata() -> list[tuple[BytesAhoCorasick, list[int]]]:
 _REGEXES = [[re.compile(regex.encode()) for regex in each.regexes] for each in SECRETS]
 _NAMES = [b"[secret:%b]" % each.name.encode() for each in SECRETS]
 _AUTOMATA = _automata()
-_FINDERS = [(automaton.find_matches_as_indexes, owners) for automaton, owners in _AUTOMATA]
+_Find = Callable[[bytes], list[tuple[int, int, int]]]
+_FINDERS: list[tuple[_Find, list[int]]] = [
+    (automaton.find_matches_as_indexes, owners) for automaton, owners in _AUTOMATA
+]
+
+
+def let_threads_die() -> None:
+    """Search slowly from now on: the interpreter is about to end.
+
+    The automaton lets go of the GIL. A daemon thread that asks for it back after the end is unwound
+    by the C library, which no Rust frame survives: the whole program would abort.
+    """
+    anchors = sorted((text.encode(), n) for n, each in enumerate(SECRETS) for text in each.anchors)
+    either = re.compile(b"|".join(b"(%b)" % re.escape(anchor) for anchor, _ in anchors))
+
+    def find(payload: bytes) -> list[tuple[int, int, int]]:
+        return [
+            ((match.lastindex or 1) - 1, match.start(), match.end())
+            for match in either.finditer(payload)
+        ]
+
+    _FINDERS[:] = [(find, [n for _, n in anchors])]
 
 
 def scrub_secrets(payload: bytes) -> bytes:

@@ -23,6 +23,7 @@ from kibitz.config import Settings
 
 log = logging.getLogger("kibitz")
 
+THREAD_NAME = "kibitz-sender"
 POLL_S = 0.1
 MAX_RECORDS = 500
 MAX_BYTES = 4 * 2**20
@@ -168,7 +169,7 @@ class Sender:
     # --- the thread
 
     def _run(self) -> None:
-        threading.current_thread().name = "kibitz-sender"
+        threading.current_thread().name = THREAD_NAME
         try:
             while not self._is_stopping:
                 self._spool.wake.acquire(True, POLL_S)

@@ -6,6 +6,7 @@ import atexit
 import logging
 import os
 import sys
+import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -14,15 +15,17 @@ from typing import Any
 from kibitz import _directory, _runtime
 from kibitz._otel import is_private, record_also, visibility
 from kibitz._record import VERSION
-from kibitz._redact import build_redactor
+from kibitz._redact import build_redactor, let_threads_die
 from kibitz._runtime import Runtime
-from kibitz._sender import Sender
+from kibitz._sender import THREAD_NAME, Sender
 from kibitz._spool import Spool, Target
 from kibitz.config import Capture, Durability, Settings, load
 
 log = logging.getLogger("kibitz")
 
 _AGENT = f"kibitz/{VERSION} Python/{sys.version_info.major}.{sys.version_info.minor}"
+
+_LEAVE_S = 0.02  # for other threads to come out of a search for secrets
 
 # What a forked child inherits is kept, so that freeing it closes no descriptor that is someone
 # else's.
@@ -252,7 +255,11 @@ def _hook() -> None:
 
 def _at_exit() -> None:
     if _outlet is not None:
+        let_threads_die()
+        out_at = time.monotonic() + _LEAVE_S
         _outlet.close(_outlet.settings.exit_timeout_s)
+        if {thread.name for thread in threading.enumerate()} - {"MainThread", THREAD_NAME}:
+            time.sleep(max(0.0, out_at - time.monotonic()))
 
 
 def _before_fork() -> None:
