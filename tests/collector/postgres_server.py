@@ -7,6 +7,7 @@ import subprocess
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 USER = "kibitz"
@@ -28,35 +29,69 @@ def find_binaries() -> Path | None:
     return None
 
 
-@contextmanager
-def running_server(binaries: Path) -> Iterator[str]:
-    """Run a new cluster; yields its URL with `{}` where the database's name goes."""
-    folder = Path(tempfile.mkdtemp(prefix="kibitz-pg-"))
-    account = _unprivileged()
-    if account is not None:
-        os.chown(folder, account.pw_uid, account.pw_gid)
-    data = folder / "data"
+@dataclass(frozen=True, slots=True)
+class Cluster:
+    """A cluster of databases and how to start and stop its server."""
 
-    def run(*command: str) -> None:
+    binaries: Path
+    folder: Path
+    is_synced: bool
+
+    @property
+    def url(self) -> str:
+        """Return its URL with `{}` where the database's name goes."""
+        return f"postgresql://{USER}@/{{}}?host={self.folder}"
+
+    def make(self) -> None:
+        """Write the files of a new cluster."""
+        self._run("initdb", "-U", USER, "-A", "trust", "-E", "UTF8", "--no-sync")
+
+    def start(self) -> None:
+        """Start the server; returns when it answers."""
+        options = f"-c listen_addresses='' -k {self.folder} -c max_connections=100"
+        if not self.is_synced:
+            options += " -c fsync=off"
+        self._run("pg_ctl", "-w", "-l", str(self.folder / "log"), "-o", options, "start")
+
+    def stop(self, mode: str = "immediate") -> None:
+        """Stop the server; `immediate` is a crash."""
+        self._run("pg_ctl", "-w", "-m", mode, "stop")
+
+    def _run(self, command: str, *arguments: str) -> None:
+        account = _unprivileged()
         subprocess.run(
-            [str(binaries / command[0]), *command[1:]],
+            [str(self.binaries / command), "-D", str(self.folder / "data"), *arguments],
             check=True,
-            cwd=folder,
+            cwd=self.folder,
             user=None if account is None else account.pw_uid,
             group=None if account is None else account.pw_gid,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
         )
 
-    run("initdb", "-D", str(data), "-U", USER, "-A", "trust", "-E", "UTF8", "--no-sync")
-    options = f"-c listen_addresses='' -k {folder} -c fsync=off -c max_connections=60"
-    log = str(folder / "log")
-    run("pg_ctl", "-D", str(data), "-w", "-l", log, "-o", options, "start")
+
+@contextmanager
+def running_cluster(binaries: Path, *, is_synced: bool = False) -> Iterator[Cluster]:
+    """Run a new cluster; it is gone afterwards."""
+    folder = Path(tempfile.mkdtemp(prefix="kibitz-pg-"))
+    account = _unprivileged()
+    if account is not None:
+        os.chown(folder, account.pw_uid, account.pw_gid)
+    cluster = Cluster(binaries, folder, is_synced)
+    cluster.make()
+    cluster.start()
     try:
-        yield f"postgresql://{USER}@/{{}}?host={folder}"
+        yield cluster
     finally:
-        run("pg_ctl", "-D", str(data), "-w", "-m", "immediate", "stop")
+        cluster.stop()
         shutil.rmtree(folder, ignore_errors=True)
+
+
+@contextmanager
+def running_server(binaries: Path) -> Iterator[str]:
+    """Run a new cluster; yields its URL with `{}` where the database's name goes."""
+    with running_cluster(binaries) as cluster:
+        yield cluster.url
 
 
 def _unprivileged() -> pwd.struct_passwd | None:

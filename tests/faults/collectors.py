@@ -1,4 +1,4 @@
-"""Real collectors and workers, a load on them that remembers what was acknowledged, and the count."""
+"""Real collectors and workers, a load that remembers what was acknowledged, and the count."""
 
 import os
 import random

@@ -8,7 +8,7 @@ from typing import Any
 
 from kibitz_collector.config import Settings
 from kibitz_collector.evaluate.evaluators import EVALUATORS
-from kibitz_collector.evaluate.judgments import judgment_record
+from kibitz_collector.evaluate.judgments import judgment_log_id, judgment_record
 from kibitz_collector.evaluate.logs import evaluator_log, evaluator_tree, record_of
 from kibitz_collector.evaluate.sandbox import Sandbox, Verdict
 from kibitz_collector.store import Session, Store
@@ -166,17 +166,23 @@ class IdleTraceWorker:
 
 
 def _load(session: Session, claim: Claim) -> tuple[list[_Task], list[int]]:
-    """Read what the evaluator will see; returns tasks, and the jobs whose Log is gone.
+    """Read what the evaluator will see; returns tasks, and the jobs that have nothing to judge.
+
+    Their Log is gone, or a worker that ended before it could say so has judged it.
 
     Jobs that are in neither must wait for the next batch: their traces would not fit into this one.
     """
+    verdict_ids = {
+        job.id: judgment_log_id(claim.workspace_id, job, claim.version_id) for job in claim.jobs
+    }
+    judged = queries.stored_ids(session, claim.workspace_id, list(verdict_ids.values()))
     details = log_queries.get_logs(session, claim.workspace_id, [job.log_id for job in claim.jobs])
     tasks: list[_Task] = []
     gone: list[int] = []
     size = 0
     for job in claim.jobs:
         detail = details.get(job.log_id)
-        if detail is None:
+        if detail is None or verdict_ids[job.id] in judged:
             gone.append(job.id)
             continue
         if size > MAX_BATCH_LOGS:

@@ -1,13 +1,15 @@
 """Reads request bodies nobody vouches for: capped while they arrive and while they inflate."""
 
+import threading
 import zlib
 from collections.abc import AsyncIterator, Iterator
+from typing import Self
 
 import zstandard
 from starlette.requests import Request
 
 from kibitz_collector.config import Settings
-from kibitz_collector.errors import BadPayload, TooLarge, Unsupported
+from kibitz_collector.errors import BadPayload, Busy, TooLarge, Unsupported
 
 # Below this a high ratio is only a small, repetitive body.
 RATIO_FREE_BYTES = 2**20
@@ -19,10 +21,59 @@ _ZSTD_STEP_BYTES = 256
 _GZIP, _ZLIB, _RAW = 31, 15, -15
 
 
-async def read_body(request: Request, settings: Settings) -> bytearray:
+class Room:
+    """How many bytes all requests together may hold while they are read and decoded."""
+
+    def __init__(self, max_bytes: int) -> None:
+        self._max_bytes = max_bytes
+        self._lock = threading.Lock()
+        self._held_bytes = 0
+
+    def take(self, count: int) -> None:
+        """Take room for so many bytes.
+
+        Raises: Busy: there is none; the sender should come again.
+        """
+        with self._lock:
+            if self._held_bytes + count > self._max_bytes:
+                raise Busy(
+                    f"{self._held_bytes} bytes are being received already; send again later",
+                    retry_after_s=1.0,
+                )
+            self._held_bytes += count
+
+    def give(self, count: int) -> None:
+        """Give room back."""
+        with self._lock:
+            self._held_bytes -= count
+
+
+class Share:
+    """One request's part of the room; given back at the end of the `with` block."""
+
+    def __init__(self, room: Room) -> None:
+        self._room = room
+        self._bytes = 0
+
+    def take(self, count: int) -> None:
+        """Take more room.
+
+        Raises: Busy: there is none.
+        """
+        self._room.take(count)
+        self._bytes += count
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._room.give(self._bytes)
+
+
+async def read_body(request: Request, settings: Settings, share: Share | None = None) -> bytearray:
     """Read a body as it was sent, still compressed.
 
-    Raises: TooLarge: before more than the cap is held.
+    Raises: TooLarge: before more than the cap is held. Busy: no room is left.
     """
     cap = settings.max_body_bytes
     announced = request.headers.get("content-length", "")
@@ -33,6 +84,8 @@ async def read_body(request: Request, settings: Settings) -> bytearray:
     async for chunk in chunks:
         if len(body) + len(chunk) > cap:
             raise _too_large(cap)
+        if share is not None:
+            share.take(len(chunk))
         body += chunk
     return body
 

@@ -170,7 +170,7 @@ def has_waited(error: Exception) -> bool:
     if isinstance(error, PoolTimeout):
         return True
     cause = error.orig if isinstance(error, DBAPIError) else None
-    return isinstance(cause, sqlite3.Error) and cause.sqlite_errorname.startswith("SQLITE_BUSY")
+    return getattr(cause, "sqlite_errorname", "").startswith("SQLITE_BUSY")
 
 
 def reason_of(error: Exception) -> str:

@@ -86,9 +86,17 @@ def read_facts(row: Row, values: Values) -> Facts:
 
 def collides(old: Row, new: Row) -> bool:
     """Tell whether two whole records of one id are two different things."""
-    if old["is_start"] or new["is_start"]:
+    if old["is_start"] or new["is_start"] or is_verdict_again(old, new):
         return False
     return bool(old["start_ns"] != new["start_ns"] or old["name"] != new["name"])
+
+
+def is_verdict_again(old: Row, new: Row) -> bool:
+    """Tell whether a worker judged what another had judged already: the first verdict stands.
+
+    A worker that ended before it could say so, or was held up until its lease was over.
+    """
+    return bool(old["source"] == new["source"] == "evaluator" and old["id"] == new["id"])
 
 
 def give_other_id(row: Row) -> None:

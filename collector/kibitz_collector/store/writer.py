@@ -14,13 +14,17 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 
 import orjson
-from sqlalchemy.exc import InterfaceError, OperationalError
 from sqlmodel import Session
 
 from kibitz_collector.errors import Busy
 from kibitz_collector.records import IngestOutcome, LogRecord, Rejected
 from kibitz_collector.store.bodies import clean_json
-from kibitz_collector.store.dialect import reason_of, translated_errors
+from kibitz_collector.store.dialect import (
+    has_waited,
+    is_unavailable,
+    reason_of,
+    translated_errors,
+)
 from kibitz_collector.store.fresh import FreshTexts
 from kibitz_collector.store.writes import quarantine
 from kibitz_collector.store.writes.ingest import Caches, Ingested, Prepared, ingest, prepare
@@ -31,7 +35,6 @@ log = logging.getLogger("kibitz.collector")
 MAX_GROUP = 2000
 _RETRIES = 3
 _RETRY_S = 0.05
-_UNAVAILABLE = (OperationalError, InterfaceError)
 OpenSession = Callable[[], AbstractContextManager[Session]]
 
 
@@ -211,12 +214,14 @@ class Writer:
         for attempt in range(_RETRIES):
             try:
                 return self._commit_once(group)
-            except _UNAVAILABLE as error:
+            except Exception as error:
                 # A deadlock, a lock held too long, a broken connection, a full disk.
-                if attempt + 1 == _RETRIES:
+                if not is_unavailable(error):
+                    raise
+                if attempt + 1 == _RETRIES or has_waited(error):
                     log.error("the database cannot be written: %s", reason_of(error))
                     raise Busy(
-                        f"the database cannot be written: {reason_of(error)}", retry_after_s=5.0
+                        f"the database cannot be written: {reason_of(error)}", retry_after_s=2.0
                     ) from None
                 time.sleep(_RETRY_S * 2**attempt)
         raise AssertionError("unreachable")

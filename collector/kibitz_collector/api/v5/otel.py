@@ -10,8 +10,7 @@ from starlette.responses import JSONResponse, Response
 from kibitz_collector.access.http import context
 from kibitz_collector.receive import otlp_json
 from kibitz_collector.receive.accept import Verdict, accept_spans, insist
-from kibitz_collector.receive.http import in_thread, read_upload
-from kibitz_collector.receive.limits import inflate
+from kibitz_collector.receive.http import in_thread, read_upload, share_room, unpack
 
 router = APIRouter(prefix="/v5", tags=["otel"])
 
@@ -20,12 +19,13 @@ router = APIRouter(prefix="/v5", tags=["otel"])
 async def import_traces(request: Request) -> Response:
     """Take OTLP/JSON, whatever the content type says; answers one Log id per span."""
     caller = await in_thread(lambda: context(request))
-    upload = await read_upload(request, caller, is_json=True)
+    with share_room(caller) as share:
+        upload = await read_upload(request, caller, share, is_json=True)
 
-    def take() -> Verdict:
-        body = inflate(upload.body, upload.encoding, caller.settings)
-        decoded = otlp_json.decode_spans(body) if body else []
-        return insist(lambda: accept_spans(caller, decoded))
+        def take() -> Verdict:
+            body = unpack(caller, upload, share)
+            decoded = otlp_json.decode_spans(body) if body else []
+            return insist(lambda: accept_spans(caller, decoded))
 
-    verdict = await in_thread(take)
+        verdict = await in_thread(take)
     return JSONResponse({"records": verdict.ids})

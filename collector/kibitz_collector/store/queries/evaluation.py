@@ -1,5 +1,6 @@
 """Reads evaluators, monitors and the state of their jobs, for pages, API and workers."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import orjson
@@ -15,7 +16,7 @@ from kibitz_collector.store.rows import table
 from kibitz_collector.store.tables.counters import Counter
 from kibitz_collector.store.tables.files import File, Version
 from kibitz_collector.store.tables.jobs import Evaluator, EvaluatorState, Job, Monitor
-from kibitz_collector.store.tables.logs import Trace
+from kibitz_collector.store.tables.logs import Log, Trace
 from kibitz_collector.store.writes.jobs import IDLE_CURSOR
 
 JOB, STATE = table(Job), table(EvaluatorState)
@@ -179,6 +180,12 @@ def count_jobs(session: Session, workspace_id: int, now_ns: int) -> JobCounts:
                 oldest = first_due
         counts[name] += count
     return JobCounts(**counts, oldest_due_ns=oldest)
+
+
+def stored_ids(session: Session, workspace_id: int, log_ids: Sequence[str]) -> set[str]:
+    """Return those of these Logs that are there."""
+    statement = select(Log.id).where(Log.workspace_id == workspace_id, col(Log.id).in_(log_ids))
+    return set(session.exec(statement))
 
 
 def idle_traces(session: Session, horizon_ns: int, limit: int = 2000) -> list[IdleTrace]:

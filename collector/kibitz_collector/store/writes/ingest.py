@@ -25,7 +25,14 @@ from kibitz_collector.store.bodies import (
     to_body,
     to_values,
 )
-from kibitz_collector.store.merge import Facts, collides, give_other_id, merge, read_facts
+from kibitz_collector.store.merge import (
+    Facts,
+    collides,
+    give_other_id,
+    is_verdict_again,
+    merge,
+    read_facts,
+)
 from kibitz_collector.store.rows import (
     Row,
     may_be_judged,
@@ -284,7 +291,8 @@ class _Work:
                 has_body=has_body,
                 body_changed=False,
             )
-        self._merge(piece, record, row)
+        if not is_verdict_again(piece.node.row, row):
+            self._merge(piece, record, row)
 
     def _merge(self, piece: _Piece, record: LogRecord, row: Row) -> None:
         if piece.values is None:
