@@ -13,9 +13,23 @@ from kibitz_collector.api.own import (
     keys,
     logs,
     monitors,
+    producers,
     providers,
+    quarantine,
 )
-from kibitz_collector.api.v5 import file_groups, flows, otel
+from kibitz_collector.api.v5 import (
+    agent_calls,
+    agent_logs,
+    evaluator_logs,
+    file_groups,
+    flow_logs,
+    otel,
+    prompt_calls,
+    prompt_logs,
+    tool_calls,
+    tool_logs,
+)
+from kibitz_collector.api.v5 import logs as v5_logs
 from kibitz_collector.receive import http as receive
 from kibitz_collector.ui import routes as ui
 
@@ -29,8 +43,18 @@ ROUTERS: list[APIRouter] = [
     keys.router,
     environments.router,
     providers.router,
+    producers.router,
+    quarantine.router,
     otel.router,
-    flows.router,
+    prompt_logs.router,
+    tool_logs.router,
+    flow_logs.router,
+    agent_logs.router,
+    evaluator_logs.router,
+    v5_logs.router,
+    prompt_calls.router,
+    tool_calls.router,
+    agent_calls.router,
     *file_groups.ROUTERS,
 ]
 ROUTES: list[BaseRoute] = [*receive.routes, *health.routes, *ui.routes]

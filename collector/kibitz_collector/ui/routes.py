@@ -7,7 +7,7 @@ from starlette.responses import RedirectResponse, Response
 from starlette.routing import BaseRoute, Mount, Route
 from starlette.staticfiles import StaticFiles
 
-from kibitz_collector.ui.pages import alerts, docs, log, login, logs, monitors, sessions
+from kibitz_collector.ui.pages import alerts, docs, health, log, login, logs, monitors, sessions
 
 
 def home(request: Request) -> Response:
@@ -29,6 +29,7 @@ routes: list[BaseRoute] = [
     *sessions.routes,
     *monitors.routes,
     *alerts.routes,
+    *health.routes,
     *docs.routes,
     Mount("/static", StaticFiles(directory=Path(__file__).parent / "static")),
 ]

@@ -5,7 +5,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import select, update
+from sqlalchemy import RowMapping, select, update
 from sqlmodel import Session
 
 from kibitz_collector.errors import NotFound
@@ -74,19 +74,21 @@ def list_quarantined(
     )
     if not include_replayed:
         statement = statement.where(QUARANTINE.c.replayed_ns.is_(None))
-    rows = session.connection().execute(statement).mappings()
-    return [
-        QuarantinedView(
-            id=row["id"],
-            signal=row["signal"],
-            reason=row["reason"],
-            payload=row["payload"],
-            received_ns=row["received_ns"],
-            count=row["count"],
-            replayed_ns=row["replayed_ns"],
-        )
-        for row in rows
-    ]
+    return [_view(row) for row in session.connection().execute(statement).mappings()]
+
+
+def get_quarantined(session: Session, workspace_id: int, quarantined_id: int) -> QuarantinedView:
+    """Return one record in quarantine.
+
+    Raises: NotFound: nothing is in quarantine under this id.
+    """
+    statement = select(QUARANTINE).where(
+        QUARANTINE.c.workspace_id == workspace_id, QUARANTINE.c.id == quarantined_id
+    )
+    row = session.connection().execute(statement).mappings().first()
+    if row is None:
+        raise NotFound(f"nothing is in quarantine under {quarantined_id}")
+    return _view(row)
 
 
 def mark_replayed(session: Session, workspace_id: int, quarantined_id: int) -> None:
@@ -101,6 +103,18 @@ def mark_replayed(session: Session, workspace_id: int, quarantined_id: int) -> N
     )
     if result.rowcount == 0:
         raise NotFound(f"nothing is in quarantine under {quarantined_id}")
+
+
+def _view(row: RowMapping) -> QuarantinedView:
+    return QuarantinedView(
+        id=row["id"],
+        signal=row["signal"],
+        reason=row["reason"],
+        payload=row["payload"],
+        received_ns=row["received_ns"],
+        count=row["count"],
+        replayed_ns=row["replayed_ns"],
+    )
 
 
 def _digest(record: Rejected) -> bytes:

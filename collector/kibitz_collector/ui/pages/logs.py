@@ -20,6 +20,7 @@ from kibitz_collector.records import LogSummary, Page
 from kibitz_collector.store.queries import logs as log_queries
 from kibitz_collector.store.queries import series as series_queries
 from kibitz_collector.ui import charts
+from kibitz_collector.ui.pages.health import losses_today
 from kibitz_collector.ui.render import SECURITY_HEADERS, fragment, page
 
 _MINUTE_NS = 60_000_000_000
@@ -71,6 +72,7 @@ def logs_page(request: Request) -> Response:
         quick=_QUICK,
         fields=[field for field in FIELDS.values()],
         problem=problem,
+        losses=losses_today(caller),
         base_url=str(request.base_url).rstrip("/"),
         **values,
     )
