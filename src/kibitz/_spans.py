@@ -29,7 +29,7 @@ from kibitz._scope import (
     enter,
     leave,
 )
-from kibitz._serialize import MAX_TEXT_BYTES, snapshot
+from kibitz._serialize import MAX_TEXT_BYTES, plain, snapshot
 
 if TYPE_CHECKING:
     from kibitz._prompts import PromptScope
@@ -125,14 +125,17 @@ class Span(trace.Span, Scope):
 
     def set_json(self, name: str, value: Any) -> None:
         """Set an attribute to the bounded JSON text of any value."""
-        with guarded("setting an attribute"):
+        try:
             if self.is_ended or self.is_dropped:
                 return
-            if name in _CONTENT and self.capture == "metadata":
+            if self.capture == "metadata" and name in _CONTENT:
                 return
             if self.attributes is None:
                 self.attributes = {}
-            self.attributes[name] = self.snap(name, value)
+            text = plain(value)
+            self.attributes[name] = self.snap(name, value) if text is None else text
+        except Exception as error:
+            swallow("setting an attribute", error)
 
     def snap(self, name: str, value: Any) -> str:
         """Return a value's bounded JSON text and remember if it was cut."""

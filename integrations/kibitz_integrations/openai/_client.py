@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import Any
+from weakref import WeakKeyDictionary
 
 from kibitz import semconv as sc
 from kibitz.patching import Attributes
@@ -28,10 +29,24 @@ PROVIDERS = {
 }
 
 
+# What was read of a client, and the URL it was read from: reading it takes as long as a short call's
+# messages. By the client itself, so that it goes with it, and beside it: it is not ours to mark.
+_known: WeakKeyDictionary[Any, tuple[Any, Attributes]] = WeakKeyDictionary()
+
+
 def read_client(resource: Any) -> Attributes:
     """Read provider and server from the resource a method is called on (`client.embeddings`)."""
     client = resource._client
     url = client.base_url
+    known = _known.get(client)
+    if known is not None and known[0] is url:
+        return known[1]
+    attributes = _read(client, url)
+    _known[client] = url, attributes
+    return attributes
+
+
+def _read(client: Any, url: Any) -> Attributes:
     host = url.host
     attributes: Attributes = {sc.PROVIDER: _provider(client, host), sc.SERVER_ADDRESS: host}
     if url.port is not None:

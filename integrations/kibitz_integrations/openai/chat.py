@@ -167,22 +167,26 @@ class ChatStream:
 
     def add(self, chunk: Any) -> None:
         """Fold one chunk in."""
-        choices = field(chunk, "choices")
+        # A hundred times per reply: a chunk's own fields first, `field` for what has none.
+        known = getattr(chunk, "__dict__", None) or {}
+        choices = known["choices"] if "choices" in known else field(chunk, "choices")
         if choices is None:
             # The helper's events: "chunk" carries the chunk itself, the others repeat it.
             chunk = field(chunk, "chunk")
             if chunk is None:
                 return
             choices = chunk.choices
+            known = {}
         if not self._head:
             self._head = rename(chunk, RESPONSE)
-        if (usage := field(chunk, "usage")) is not None:
+        usage = known["usage"] if "usage" in known else field(chunk, "usage")
+        if usage is not None:
             self._usage = usage
         for choice in choices or ():
-            known = self._choices.get(choice.index)
-            if known is None:
-                known = self._choices[choice.index] = _Choice()
-            known.add(choice)
+            found = self._choices.get(choice.index)
+            if found is None:
+                found = self._choices[choice.index] = _Choice()
+            found.add(choice)
 
     def attributes(self) -> Attributes:
         """What the reply has come to."""

@@ -125,13 +125,13 @@ class Call:
             if span is None:
                 return False
             self.span = span
-            span.set(sc.OPERATION, operation)
+            told: Attributes = {sc.OPERATION: operation}
             if self.endpoint.is_manager:
-                span.set(sc.REQUEST_STREAM, True)
+                told[sc.REQUEST_STREAM] = True
             if self.endpoint.read_client is not None:
                 with guarded("reading a client"):
-                    self.write(self.endpoint.read_client(self._resource))
-            self.write(request)
+                    told |= self.endpoint.read_client(self._resource)
+            self.write(told | request)
         return self.span is not None
 
     def _server(self) -> str:
@@ -269,7 +269,10 @@ class Call:
             elif kind is not list and kind is not dict:
                 span.set(name, value)
             elif value:
-                span.set(name, value) if name in _LISTS else span.set_json(name, value)
+                if name in _LISTS and kind is list:
+                    plain[name] = value[:1000]
+                else:
+                    span.set_json(name, value)
 
 
 def _mark_abandoned(attributes: Attributes) -> None:
