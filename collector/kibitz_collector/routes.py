@@ -13,9 +13,7 @@ from kibitz_collector.api.own import (
     keys,
     logs,
     monitors,
-    producers,
     providers,
-    quarantine,
 )
 from kibitz_collector.api.v5 import (
     agent_calls,
@@ -43,8 +41,6 @@ ROUTERS: list[APIRouter] = [
     keys.router,
     environments.router,
     providers.router,
-    producers.router,
-    quarantine.router,
     otel.router,
     prompt_logs.router,
     tool_logs.router,
