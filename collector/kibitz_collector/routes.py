@@ -13,7 +13,9 @@ from kibitz_collector.api.own import (
     keys,
     logs,
     monitors,
+    producers,
     providers,
+    quarantine,
 )
 from kibitz_collector.api.v5 import (
     agent_calls,
@@ -41,6 +43,8 @@ ROUTERS: list[APIRouter] = [
     keys.router,
     environments.router,
     providers.router,
+    producers.router,
+    quarantine.router,
     otel.router,
     prompt_logs.router,
     tool_logs.router,
