@@ -2,5 +2,9 @@
 
 from importlib.util import find_spec
 
-if find_spec("sqlmodel") is None or find_spec("fastapi") is None:
-    raise ImportError('the collector is not installed; run: pip install "kibitz[collector]"')
+# Two of what the extra brings; without them the first import would fail in a less telling way.
+for _name in ("sqlmodel", "fastapi"):
+    if find_spec(_name) is None:
+        raise ModuleNotFoundError(
+            'the collector is not installed; run: pip install "kibitz[collector]"', name=_name
+        )
