@@ -8,9 +8,10 @@ from typing import Protocol
 from kibitz._runtime import LOG_RECORD, START
 from kibitz._segment import Record
 
+TRACES, LOGS = "/v1/traces", "/v1/logs"
 _OPEN = {
-    "/v1/traces": b'{"resourceSpans":[{"resource":%b,"scopeSpans":[',
-    "/v1/logs": b'{"resourceLogs":[{"resource":%b,"scopeLogs":[',
+    TRACES: b'{"resourceSpans":[{"resource":%b,"scopeSpans":[',
+    LOGS: b'{"resourceLogs":[{"resource":%b,"scopeLogs":[',
 }
 _CLOSE = b"]}]}"
 _STRIKES = 2
@@ -130,10 +131,13 @@ class Batch:
 
 
 def parts_of(records: list[Record]) -> list[Part]:
-    """Sort records by where they go."""
+    """Sort records by where they go; the last part is sent first.
+
+    Log records go before spans: an evaluator they register judges what arrives after it.
+    """
     logs = [record for record in records if record.kind == LOG_RECORD]
     spans = [record for record in records if record.kind != LOG_RECORD]
-    found = (("/v1/logs", logs), ("/v1/traces", spans))  # the last is sent first
+    found = ((TRACES, spans), (LOGS, logs))
     return [Part(path, [Slice(records)]) for path, records in found if records]
 
 

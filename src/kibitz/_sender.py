@@ -11,7 +11,17 @@ from dataclasses import dataclass
 import orjson
 
 from kibitz import _directory
-from kibitz._batch import Batch, Part, Source, add_parts, body_of, counted, parts_of, span_id
+from kibitz._batch import (
+    LOGS,
+    Batch,
+    Part,
+    Source,
+    add_parts,
+    body_of,
+    counted,
+    parts_of,
+    span_id,
+)
 from kibitz._directory import Orphan
 from kibitz._ledger import Bookkeeper, Counts, sweep, write_on
 from kibitz._pace import Pace
@@ -339,6 +349,9 @@ class Sender:
             for record in records:
                 self._park(batch, part.path, record, f"HTTP {status}")
             part.slices.pop()
+            return True
+        if status in (404, 405) and part.path == LOGS and len(batch.parts) > 1:
+            batch.parts.insert(0, batch.parts.pop())  # the spans tell whether it is the URL
             return True
         advice = (
             "is the api_key right?" if status in (401, 403) else "is the collector's URL right?"

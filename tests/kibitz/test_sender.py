@@ -101,6 +101,16 @@ def test_log_records_go_to_their_own_path(collector: LocalCollector, outlets: Ou
     assert [record["timeUnixNano"] for record in collector.log_records] == ["2"]
 
 
+def test_log_records_go_first_so_that_evaluators_are_there_when_their_logs_arrive(
+    collector: LocalCollector, outlets: Outlets
+) -> None:
+    outlet = outlets.make()
+    outlet.put(SPAN, span_payload(1))
+    outlet.put(LOG_RECORD, log_payload(2))
+    assert outlet.flush(20) == FlushResult(2, 0, 0, 0)
+    assert [request.path for request in collector.requests] == ["/v1/logs", "/v1/traces"]
+
+
 def test_one_connection_is_kept_for_many_requests(
     collector: LocalCollector, outlets: Outlets
 ) -> None:
