@@ -10,10 +10,11 @@ from collections.abc import AsyncGenerator, Generator
 from typing import Any
 
 from opentelemetry.context import get_current
+from opentelemetry.context.context import Context
 
 from kibitz import semconv as sc
 from kibitz._guard import swallow
-from kibitz._scope import leave
+from kibitz._scope import again, leave
 from kibitz._serialize import snapshot
 from kibitz._spans import Span, enter_span
 
@@ -24,10 +25,11 @@ _MOST_ITEMS = 10_000
 class Ending:
     """Collects what was read and ends the span once, at the latest when it is itself collected."""
 
-    __slots__ = ("_is_text", "_left_out", "_parts", "_room", "span")
+    __slots__ = ("_is_kept", "_is_text", "_left_out", "_parts", "_room", "span")
 
     def __init__(self, span: Span) -> None:
         self.span = span
+        self._is_kept = not span.is_dropped and span.capture != "metadata"
         self._parts: list[Any] = []
         self._is_text = True
         self._room = _MOST_BYTES
@@ -36,8 +38,7 @@ class Ending:
     def add(self, item: Any) -> None:
         """Note one item that was read; copied now, bounded together."""
         try:
-            span = self.span
-            if span.is_dropped or span.capture == "metadata":
+            if not self._is_kept:
                 return
             if self._room <= 0 or len(self._parts) >= _MOST_ITEMS:
                 self._left_out += 1
@@ -85,6 +86,30 @@ class Ending:
         self.end(is_abandoned=True)
 
 
+class _Inside:
+    """Enters and leaves a span at each step, on whatever is current there: mostly the same."""
+
+    __slots__ = ("_inside", "_outside", "_scope", "_span")
+
+    def __init__(self, span: Span) -> None:
+        self._span = span
+        self._scope = span.scope
+        self._outside: Context | None = None
+        self._inside: Context | None = None
+
+    def enter(self) -> None:
+        context = get_current()
+        if context is self._outside and self._inside is not None:
+            again(self._inside)
+        else:
+            self._outside = context
+            self._inside = enter_span(self._span, context)
+
+    def leave(self) -> None:
+        if self._outside is not None:
+            leave(self._scope, self._outside)
+
+
 def drive(span: Span, generator: Generator[Any, Any, Any]) -> Generator[Any, Any, Any]:
     """Step through a generator with the span current inside it."""
     return _drive(Ending(span), generator)
@@ -93,20 +118,20 @@ def drive(span: Span, generator: Generator[Any, Any, Any]) -> Generator[Any, Any
 def _drive(ending: Ending, generator: Generator[Any, Any, Any]) -> Generator[Any, Any, Any]:
     step: Any = generator.send
     value: Any = None
+    inside = _Inside(ending.span)
     while True:
-        context = get_current()
-        enter_span(ending.span, context)
+        inside.enter()
         try:
             item = step(value)
         except StopIteration as stop:
-            leave(ending.span.scope, context)
+            inside.leave()
             ending.end()
             return stop.value
         except BaseException as error:
-            leave(ending.span.scope, context)
+            inside.leave()
             ending.end(error)
             raise
-        leave(ending.span.scope, context)
+        inside.leave()
         ending.add(item)
         try:
             value = yield item
@@ -141,20 +166,20 @@ async def _drive_async(
 ) -> AsyncGenerator[Any, Any]:
     step: Any = generator.asend
     value: Any = None
+    inside = _Inside(ending.span)
     while True:
-        context = get_current()
-        enter_span(ending.span, context)
+        inside.enter()
         try:
             item = await step(value)
         except StopAsyncIteration:
-            leave(ending.span.scope, context)
+            inside.leave()
             ending.end()
             return
         except BaseException as error:
-            leave(ending.span.scope, context)
+            inside.leave()
             ending.end(error)
             raise
-        leave(ending.span.scope, context)
+        inside.leave()
         ending.add(item)
         try:
             value = yield item

@@ -98,14 +98,25 @@ def current_scope() -> Scope | None:
     return scope
 
 
-def enter(scope: Scope, context: Context, otel_span: Any = None) -> None:
-    """Make a scope current on top of `context`, which the caller keeps for `leave`."""
+def enter(scope: Scope, context: Context, otel_span: Any = None) -> Context | None:
+    """Make a scope current on top of `context`, which the caller keeps for `leave`.
+
+    Returns what is current now, to be entered `again` on the same context; None: nothing changed.
+    """
     if _collecting and _collecting == get_ident():
-        return
+        return None
     if otel_span is None:
-        attach(Context({**context, KEY: scope}))
+        inside = Context({**context, KEY: scope})
     else:
-        attach(Context({**context, KEY: scope, OTEL_SPAN_KEY: otel_span}))
+        inside = Context({**context, KEY: scope, OTEL_SPAN_KEY: otel_span})
+    attach(inside)
+    return inside
+
+
+def again(inside: Context) -> None:
+    """Make current what `enter` has made."""
+    if not _collecting or _collecting != get_ident():
+        attach(inside)
 
 
 def leave(scope: Scope, context: Context) -> None:

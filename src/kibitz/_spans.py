@@ -470,12 +470,11 @@ def open_span(
     return None
 
 
-def enter_span(span: Span, context: Context) -> None:
+def enter_span(span: Span, context: Context) -> Context | None:
     """Make a span's scope current on top of `context`; leave it by `leave(span.scope, context)`."""
     if span.held_back is not None:
-        enter(span.held_back, context)
-    else:
-        enter(span, context, span if span.runtime.is_visible() else None)
+        return enter(span.held_back, context)
+    return enter(span, context, span if span.runtime.is_visible() else None)
 
 
 class use_span:

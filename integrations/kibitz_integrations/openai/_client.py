@@ -29,8 +29,8 @@ PROVIDERS = {
 }
 
 
-# What was read of a client, and the URL it was read from: reading it takes as long as a short call's
-# messages. By the client itself, so that it goes with it, and beside it: it is not ours to mark.
+# What was read of a client, and the URL it was read from: reading it takes as long as the messages
+# of a short call. By the client itself, so that it goes with it, and beside it: it is not ours.
 _known: WeakKeyDictionary[Any, tuple[Any, Attributes]] = WeakKeyDictionary()
 
 
