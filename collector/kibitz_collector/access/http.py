@@ -89,6 +89,9 @@ def context(request: Request) -> Context:
     state = request.app.state
     ring: KeyRing = state.keys
     if ring.is_empty():
+        if not is_loopback(state.settings.host):
+            # The last key was revoked while others can reach us; a Host header is no proof.
+            raise Unauthorized("there is no key any more; make one with `kibitz keys create`")
         refuse_strangers(request)
         return Context(state.settings, state.store, LAPTOP_WORKSPACE, "full", None, state.prices)
     key = _key_of(request, ring)
