@@ -1,6 +1,7 @@
 """Compiles the dialects' tables into one look-up per attribute."""
 
 from collections.abc import Callable
+from functools import lru_cache
 from types import ModuleType
 from typing import Any
 
@@ -90,8 +91,9 @@ def read(span: RawSpan) -> Reading:
     for key, value in span.attributes.items():
         targets = look_up(key)
         if targets is None:
-            if key.startswith(FLAT):
-                _keep_flat(key, value, flat)
+            place = _flat_place(key)
+            if place is not None:
+                flat.setdefault(place[0], []).append((place[1], value))
             continue
         for field, rank, read_value in targets:
             if field in ranks and ranks[field] < rank:
@@ -104,8 +106,10 @@ def read(span: RawSpan) -> Reading:
     return reading
 
 
-def _keep_flat(key: str, value: Any, flat: dict[str, list[tuple[str, Any]]]) -> None:
-    for prefix in FLAT:
-        if key.startswith(prefix):
-            flat.setdefault(prefix, []).append((key[len(prefix) :], value))
-            return
+@lru_cache(maxsize=4096)  # the same few keys come with every span
+def _flat_place(key: str) -> tuple[str, str] | None:
+    """Return the prefix of a flattened key and the rest of it."""
+    if not key.startswith(FLAT):
+        return None
+    prefix = next(prefix for prefix in FLAT if key.startswith(prefix))
+    return prefix, key[len(prefix) :]

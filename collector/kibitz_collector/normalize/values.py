@@ -6,6 +6,7 @@ None of these functions raises; None means "says nothing".
 import json
 import re
 from collections.abc import Iterable
+from functools import lru_cache
 from typing import Any
 
 import orjson
@@ -153,7 +154,7 @@ def unflatten(pairs: Iterable[tuple[str, Any]]) -> Any:
     root: dict[str, Any] = {}
     for key, value in pairs:
         node = root
-        parts = key.split(".", MAX_DEPTH)
+        parts = _split_key(key)
         for part in parts[:-1]:
             below = node.setdefault(part, _Branch())
             if below.__class__ is not _Branch:
@@ -165,6 +166,11 @@ def unflatten(pairs: Iterable[tuple[str, Any]]) -> Any:
     return _settle(root)
 
 
+@lru_cache(maxsize=4096)  # the same few keys come with every span
+def _split_key(key: str) -> tuple[str, ...]:
+    return tuple(key.split(".", MAX_DEPTH))
+
+
 class _Branch(dict[str, Any]):
     """A dict made here, as opposed to one that is a value."""
 
@@ -173,7 +179,7 @@ def _settle(node: dict[str, Any]) -> Any:
     for key, value in node.items():
         if value.__class__ is _Branch:
             node[key] = _settle(value)
-    if node and all(key.isdecimal() and len(key) < 10 for key in node):
+    if next(iter(node), "x").isdecimal() and all(k.isdecimal() and len(k) < 10 for k in node):
         return [node[key] for key in sorted(node, key=int)]
     return dict(node)
 

@@ -273,7 +273,10 @@ def _text_of(value: Any) -> str:
 
 
 def _short(text: str) -> str:
-    return " ".join(text[: 4 * PREVIEW_CHARS].split())[:PREVIEW_CHARS]
+    words = " ".join(text[: 3 * PREVIEW_CHARS // 2].split())
+    if len(words) < PREVIEW_CHARS < len(text):  # much white space
+        words = " ".join(text[: 4 * PREVIEW_CHARS].split())
+    return words[:PREVIEW_CHARS]
 
 
 def _compress(data: bytes) -> bytes:

@@ -1,7 +1,6 @@
 """Between a `LogRecord` and the columns of the `log` table; what both databases can store."""
 
 import hashlib
-import math
 from typing import Any, cast
 
 import orjson
@@ -107,7 +106,7 @@ def to_row(
         "time_to_first_token_ms": _real(record.time_to_first_token_ms),
         "finish_reason": _text(record.finish_reason),
         "response_id": _text(record.response_id),
-        "flags": storable(join_flags(record.flags)),
+        "flags": storable(join_flags(record.flags)) if record.flags else "",
         "keep_probability": _real(record.keep_probability) or 1.0,
         "mapper_version": record.mapper_version,
         "run_id": _text(record.run_id),
@@ -235,7 +234,9 @@ _NO_TOKENS = Tokens()
 
 
 def _text(value: str | None) -> str | None:
-    return storable(value) if value else None
+    if not value:
+        return None
+    return value if value.isascii() and "\0" not in value else storable(value)
 
 
 def _count(value: int | None) -> int | None:
@@ -244,4 +245,4 @@ def _count(value: int | None) -> int | None:
 
 def _real(value: float | None) -> float | None:
     # SQLite turns NaN into NULL, PostgreSQL keeps it: neither is a number to add up.
-    return float(value) if value is not None and math.isfinite(value) else None
+    return None if value is None or value - value != 0 else float(value)

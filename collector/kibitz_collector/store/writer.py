@@ -27,7 +27,8 @@ from kibitz_collector.store.dialect import (
 )
 from kibitz_collector.store.fresh import FreshTexts
 from kibitz_collector.store.writes import quarantine
-from kibitz_collector.store.writes.ingest import Caches, Ingested, Prepared, ingest, prepare
+from kibitz_collector.store.writes.ingest import Caches, Ingested, ingest
+from kibitz_collector.store.writes.prepared import Prepared, prepare
 from kibitz_collector.store.writes.producers import ProducerReport, note_reports
 
 log = logging.getLogger("kibitz.collector")

@@ -79,7 +79,7 @@ def read_output(reading: Reading) -> Message | None:
 
 def read_request(reading: Reading) -> list[Message]:
     """Read the messages of the provider request that stands in `input.value`."""
-    request = values.json_object(reading.attributes.get("input.value"))
+    request = _object_naming(reading, "input.value", ('"messages"',))
     if request is None or not isinstance(request.get("messages"), list):
         return []
     found = messages.read_messages(request)
@@ -90,7 +90,7 @@ def read_request(reading: Reading) -> list[Message]:
 
 def read_response(reading: Reading) -> Message | None:
     """Read the answer out of the provider response that stands in `output.value`."""
-    response = values.json_object(reading.attributes.get("output.value"))
+    response = _object_naming(reading, "output.value", ('"choices"', '"role"'))
     if response is None:
         return None
     choices = response.get("choices")
@@ -100,6 +100,14 @@ def read_response(reading: Reading) -> Message | None:
     if response.get("role") == "assistant":
         return messages.read_output(response)
     return None
+
+
+def _object_naming(reading: Reading, attribute: str, keys: tuple[str, ...]) -> Json | None:
+    """Return an object; text that names none of the keys is not parsed (a key may be escaped)."""
+    raw = reading.attributes.get(attribute)
+    if isinstance(raw, str) and "\\u" not in raw and not any(key in raw for key in keys):
+        return None
+    return values.json_object(raw)
 
 
 def read_response_id(reading: Reading) -> str | None:

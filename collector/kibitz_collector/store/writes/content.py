@@ -2,12 +2,13 @@
 
 import time
 from dataclasses import dataclass, field
+from typing import Any
 
 from sqlalchemy import case
 from sqlalchemy.engine import Connection
 
-from kibitz_collector.store import dialect
 from kibitz_collector.store.bodies import CONTENT, compress
+from kibitz_collector.store.bulk import write_many
 
 _DAY_NS = 86_400 * 10**9
 
@@ -47,13 +48,13 @@ def store_contents(
     ]
     if not rows:
         return
-    statement = dialect.insert(connection, CONTENT)
-    new_day, old_day = statement.excluded.last_day, CONTENT.c.last_day
-    connection.execute(
-        statement.on_conflict_do_update(
-            index_elements=["workspace_id", "hash"],
-            set_={"last_day": case((new_day > old_day, new_day), else_=old_day)},
-        ),
-        rows,
-    )
+    write_many(connection, CONTENT, rows, _keep_last_day)
     stored.update(dict.fromkeys(((workspace_id, value_hash) for value_hash in contents), day))
+
+
+def _keep_last_day(statement: Any, _names: tuple[str, ...]) -> Any:
+    new_day, old_day = statement.excluded.last_day, CONTENT.c.last_day
+    return statement.on_conflict_do_update(
+        index_elements=["workspace_id", "hash"],
+        set_={"last_day": case((new_day > old_day, new_day), else_=old_day)},
+    )

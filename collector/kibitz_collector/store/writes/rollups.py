@@ -7,7 +7,7 @@ from sqlalchemy import delete, select
 from sqlalchemy.engine import Connection
 from sqlmodel import Session
 
-from kibitz_collector.store import dialect
+from kibitz_collector.store.bulk import write_many
 from kibitz_collector.store.contribution import (
     ROLLUP_KEY,
     ROLLUP_SUMS,
@@ -67,12 +67,13 @@ def _add(changes: dict[tuple[Any, ...], Sums], row: Row, sums: Sums, sign: int) 
 def _write(connection: Connection, changes: dict[tuple[Any, ...], Sums]) -> None:
     if not changes:
         return
-    statement = dialect.insert(connection, ROLLUP)
-    connection.execute(
-        statement.on_conflict_do_update(
-            index_elements=list(ROLLUP_KEY),
-            set_={name: ROLLUP.c[name] + statement.excluded[name] for name in ROLLUP_SUMS},
-        ),
-        # In one order everywhere, or two processes wait for each other.
-        [{**dict(zip(ROLLUP_KEY, key, strict=True)), **changes[key]} for key in sorted(changes)],
+    # In one order everywhere, or two processes wait for each other.
+    rows = [{**dict(zip(ROLLUP_KEY, key, strict=True)), **changes[key]} for key in sorted(changes)]
+    write_many(connection, ROLLUP, rows, _add_up)
+
+
+def _add_up(statement: Any, _names: tuple[str, ...]) -> Any:
+    return statement.on_conflict_do_update(
+        index_elements=list(ROLLUP_KEY),
+        set_={name: ROLLUP.c[name] + statement.excluded[name] for name in ROLLUP_SUMS},
     )

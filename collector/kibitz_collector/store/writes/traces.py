@@ -3,17 +3,16 @@
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from sqlalchemy import Table, case, delete, select
+from sqlalchemy import case, delete, select
 from sqlalchemy.engine import Connection
 
-from kibitz_collector.store import dialect
+from kibitz_collector.store.bulk import is_among, overwrite, write_many
 from kibitz_collector.store.contribution import SESSION_SUMS, TRACE_SUMS, Sums, contribution
 from kibitz_collector.store.rows import Row, table
 from kibitz_collector.store.tables.logs import SessionRow, Trace
 from kibitz_collector.store.writes.tree import LOG, Node
 
 TRACE, SESSION = table(Trace), table(SessionRow)
-_CHUNK = 400
 
 
 def load_traces(
@@ -21,16 +20,14 @@ def load_traces(
 ) -> dict[str, Row]:
     """Return the stored `trace` rows with these ids."""
     wanted = sorted(trace_ids)
-    traces: dict[str, Row] = {}
-    for start in range(0, len(wanted), _CHUNK):
-        rows = connection.execute(
-            select(TRACE).where(
-                TRACE.c.workspace_id == workspace_id,
-                TRACE.c.trace_id.in_(wanted[start : start + _CHUNK]),
-            )
-        ).mappings()
-        traces.update({row["trace_id"]: dict(row) for row in rows})
-    return traces
+    if not wanted:
+        return {}
+    rows = connection.execute(
+        select(TRACE).where(
+            TRACE.c.workspace_id == workspace_id, is_among(connection, TRACE.c.trace_id, wanted)
+        )
+    ).mappings()
+    return {row["trace_id"]: dict(row) for row in rows}
 
 
 def fold_trace(trace: Row | None, row: Row, sums: Sums, now_ns: int) -> Row:
@@ -108,7 +105,7 @@ def update_traces(
         else:
             counted["last_received_ns"] = now_ns
             touched[trace_id] = counted
-    _replace(connection, TRACE, [touched[trace_id] for trace_id in sorted(touched)])
+    write_many(connection, TRACE, [touched[trace_id] for trace_id in sorted(touched)], overwrite)
     return {
         trace_id
         for trace_id, trace in touched.items()
@@ -128,7 +125,7 @@ def recount(
     for trace_id in sorted(trace_ids):
         trace = recount_trace(connection, workspace_id, trace_id)
         if trace is not None:
-            _replace(connection, TRACE, [{**trace, "last_received_ns": now_ns}])
+            write_many(connection, TRACE, [{**trace, "last_received_ns": now_ns}], overwrite)
             continue
         connection.execute(
             delete(TRACE).where(TRACE.c.workspace_id == workspace_id, TRACE.c.trace_id == trace_id)
@@ -136,7 +133,7 @@ def recount(
     for session_id in sorted(session_ids):
         session = recount_session(connection, workspace_id, session_id)
         if session is not None:
-            _replace(connection, SESSION, [session])
+            write_many(connection, SESSION, [session], overwrite)
             continue
         connection.execute(
             delete(SESSION).where(
@@ -179,7 +176,7 @@ def update_sessions(
     counted = [
         recount_session(connection, workspace_id, session_id) for session_id in sorted(moved)
     ]
-    _replace(connection, SESSION, [row for row in counted if row is not None])
+    write_many(connection, SESSION, [row for row in counted if row is not None], overwrite)
     for session_id, row in zip(sorted(moved), counted, strict=True):
         if row is None:
             connection.execute(
@@ -248,9 +245,10 @@ def _fold_session(session: Row | None, row: Row, sums: Sums, now_ns: int) -> Row
 
 def _add(connection: Connection, rows: list[Row]) -> None:
     """Add to `session` rows in the database itself: other processes add to the same ones."""
-    if not rows:
-        return
-    statement = dialect.insert(connection, SESSION)
+    write_many(connection, SESSION, rows, _add_up)
+
+
+def _add_up(statement: Any, _names: tuple[str, ...]) -> Any:
     new, old = statement.excluded, SESSION.c
     is_earlier = old.user_start_ns.is_(None) | (
         new.user_start_ns.is_not(None)
@@ -265,23 +263,7 @@ def _add(connection: Connection, rows: list[Row]) -> None:
         changes[name] = case((new[name] > old[name], new[name]), else_=old[name])
     for name in ("user", "user_start_ns"):
         changes[name] = case((is_earlier, new[name]), else_=old[name])
-    connection.execute(
-        statement.on_conflict_do_update(index_elements=["workspace_id", "id"], set_=changes), rows
-    )
-
-
-def _replace(connection: Connection, target: Table, rows: list[Row]) -> None:
-    if not rows:
-        return
-    statement = dialect.insert(connection, target)
-    keys = [column.name for column in target.primary_key]
-    connection.execute(
-        statement.on_conflict_do_update(
-            index_elements=keys,
-            set_={name: statement.excluded[name] for name in rows[0] if name not in keys},
-        ),
-        rows,
-    )
+    return statement.on_conflict_do_update(index_elements=["workspace_id", "id"], set_=changes)
 
 
 def _latest(one: int | None, other: int | None) -> int | None:

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from sqlalchemy import select
 from sqlalchemy.engine import Connection
 
+from kibitz_collector.store.bulk import is_among
 from kibitz_collector.store.contribution import Sums, contribution, has_usage
 from kibitz_collector.store.rows import (
     INHERITS_SESSION,
@@ -22,7 +23,6 @@ from kibitz_collector.store.rows import (
 from kibitz_collector.store.tables.logs import Log
 
 LOG = table(Log)
-_CHUNK = 400
 
 
 @dataclass(slots=True)
@@ -254,13 +254,11 @@ def _load(
     connection: Connection, workspace_id: int, column: str, values: Iterable[str]
 ) -> dict[str, Row]:
     wanted = sorted(values)
-    rows: dict[str, Row] = {}
-    for start in range(0, len(wanted), _CHUNK):
-        found = connection.execute(
-            select(LOG).where(
-                LOG.c.workspace_id == workspace_id,
-                LOG.c[column].in_(wanted[start : start + _CHUNK]),
-            )
-        ).mappings()
-        rows.update({row["id"]: dict(row) for row in found})
-    return rows
+    if not wanted:
+        return {}
+    found = connection.execute(
+        select(LOG).where(
+            LOG.c.workspace_id == workspace_id, is_among(connection, LOG.c[column], wanted)
+        )
+    ).mappings()
+    return {row["id"]: dict(row) for row in found}

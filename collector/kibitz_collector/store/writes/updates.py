@@ -26,6 +26,7 @@ from kibitz_collector.store.bodies import (
     references,
     to_body,
 )
+from kibitz_collector.store.bulk import write_many
 from kibitz_collector.store.contribution import has_usage
 from kibitz_collector.store.rows import Row, may_be_judged, metadata_rows, settle, table, to_record
 from kibitz_collector.store.tables.logs import LogBody as LogBodyTable
@@ -156,7 +157,7 @@ def _write_metadata(
 ) -> None:
     connection.execute(delete(METADATA).where(METADATA.c.seq == seq))
     rows = [{**row, "seq": seq} for row in metadata_rows(metadata, workspace_id)]
-    dialect.insert_many(connection, METADATA, rows)
+    write_many(connection, METADATA, rows)
 
 
 def _mark_for_index(connection: Connection, old: Row, document: bytes | None) -> None:

@@ -304,9 +304,7 @@ def upgrade() -> None:
         sa.Column("updated_ns", BIG, nullable=False),
         sa.PrimaryKeyConstraint("workspace_id", "process", name=op.f("pk_producer")),
     )
-    op.create_index(
-        "ix_producer_updated", "producer", ["workspace_id", "updated_ns"], unique=False
-    )
+    op.create_index("ix_producer_updated", "producer", ["workspace_id", "updated_ns"], unique=False)
     op.create_table(
         "quarantine",
         sa.Column("id", BIG, autoincrement=True, nullable=False),
