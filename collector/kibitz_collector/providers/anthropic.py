@@ -3,6 +3,7 @@
 Package `anthropic>=0.40`. Source: Anthropic API reference, messages, 2026-10.
 """
 
+import atexit
 import functools
 import json
 import re
@@ -304,4 +305,6 @@ def _http_client() -> Any:
     """Share one pool: making one loads certificates, which takes longer than many a call."""
     import anthropic
 
-    return anthropic.DefaultHttpxClient()
+    client = anthropic.DefaultHttpxClient()
+    atexit.register(client.close)
+    return client

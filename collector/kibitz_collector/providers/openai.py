@@ -3,6 +3,7 @@
 Package `openai>=1.40`. Source: OpenAI API reference, chat completions and completions, 2026-10.
 """
 
+import atexit
 import functools
 import re
 from collections.abc import Iterator
@@ -264,4 +265,6 @@ def _http_client() -> Any:
     """Share one pool: making one loads certificates, which takes longer than many a call."""
     import openai
 
-    return openai.DefaultHttpxClient()
+    client = openai.DefaultHttpxClient()
+    atexit.register(client.close)
+    return client

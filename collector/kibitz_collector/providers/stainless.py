@@ -69,9 +69,12 @@ def _load(package: str, origin: str) -> Any:
 
 
 def _message(body: Any) -> str | None:
-    """Return the message of `{message}`, `{error: {message}}` or `{error: str}`."""
+    """Return the message of `{message}`, `{error: {message}}` or `{error: str}`.
+
+    The packages take some of these apart themselves.
+    """
     if not isinstance(body, dict):
-        return None
+        return body if isinstance(body, str) and body else None
     inner = body.get("error")
     if isinstance(inner, str):
         return inner
