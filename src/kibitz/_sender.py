@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-import _thread
 import logging
 import threading
 import time
+
+# Bound now, with the spool's locks: if gevent patches the world later, a greenlet must not wait for
+# a thread's lock, which would stop all of them.
+from _thread import start_new_thread
 from dataclasses import dataclass
 
 import orjson
@@ -119,7 +122,7 @@ class Sender:
             return
         self.is_running = True
         try:
-            _thread.start_new_thread(self._run, ())
+            start_new_thread(self._run, ())
         except RuntimeError:  # the interpreter is going down, or no more threads are allowed
             self.is_running = False
 

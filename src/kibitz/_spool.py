@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import _thread
 import errno
 import itertools
 import os
 import time
+from _thread import allocate_lock  # bound now, as the sender's thread is
 from collections import deque
 from dataclasses import dataclass
 from pathlib import Path
@@ -112,9 +112,7 @@ class Spool:
         self.process = os.urandom(8).hex()
         self.target = target
         self.resource = orjson.dumps(resource)
-        self.wake = (
-            _thread.allocate_lock()
-        )  # a binary semaphore; `Event.set` could deadlock in a signal
+        self.wake = allocate_lock()  # a binary semaphore; `Event.set` could deadlock in a signal
         self.wake.acquire()
         self.segments: deque[Segment] = (
             deque()
@@ -129,7 +127,7 @@ class Spool:
         self._install = install
         self._pending: deque[tuple[int, bytes]] = deque()
         self._refused: deque[None] = deque()
-        self._lock = _thread.allocate_lock()
+        self._lock = allocate_lock()
         self._segment: Segment | None = None
         self._next: Segment | None = None
         self._ring = Ring(settings.ring_records)
