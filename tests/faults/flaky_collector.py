@@ -121,5 +121,6 @@ def number_of(span: dict[str, Any]) -> int | None:
         return None
     for item in span["attributes"]:
         if item["key"] == "kibitz.log.inputs":
-            return int(item["value"]["stringValue"].partition(":")[2].rstrip("}"))
+            name, _, number = item["value"]["stringValue"].partition(":")
+            return int(number.rstrip("}")) if name == '{"number"' else None
     return None
