@@ -18,7 +18,7 @@ from kibitz_collector.providers import ProviderError
 MAX_THREADS = 128
 _threads: RunVar[anyio.CapacityLimiter] = RunVar("kibitz_call_threads")
 _DONE = "data: [DONE]\n\n"
-_STATUSES = {400, 401, 404, 409, 429, 500, 503}
+_STATUSES = {400, 401, 404, 409, 429}
 T = TypeVar("T")
 
 
