@@ -29,6 +29,7 @@ _MAX_NODES = 5_000
 _MAX_ITEMS = 1_000  # of one collection
 _MAX_ARRAY = 1_000  # elements of a number array that is shown
 _INT64 = 2**63
+_LONGEST_WORD = 256
 _CUT_WORD = re.compile(r"[\w+/=.~-]{1,256}$")  # half a secret must not survive at the cut
 _ARRAY_MODULES = ("numpy", "torch", "pandas", "jax", "jaxlib", "tensorflow", "polars", "cupy")
 
@@ -172,10 +173,16 @@ class Copier:
         if size <= self.room:
             self.room -= size
             return clean(text)
-        kept = clean(_CUT_WORD.sub("", text[: max(self.room, 0)]))
+        kept = clean(_without_cut_word(text[: max(self.room, 0)]))
         self.room = 0
         self.lost += size - len(kept)
         return f"{kept}…[cut, {size} characters]"
+
+
+def _without_cut_word(text: str) -> str:
+    """Only the end is searched: over all of a long base64 text the pattern takes seconds."""
+    end = max(0, len(text) - _LONGEST_WORD)
+    return text[:end] + _CUT_WORD.sub("", text[end:])
 
 
 def _whole(_: Copier, value: int) -> Any:

@@ -12,7 +12,7 @@ from kibitz._current import CurrentLog, current
 from kibitz._guard import guarded, report
 from kibitz._record import log_record
 from kibitz._runtime import LOG_RECORD
-from kibitz._serialize import snapshot
+from kibitz._serialize import MAX_TEXT_BYTES, snapshot
 
 Value = bool | float | str | Sequence[str] | None
 
@@ -49,8 +49,8 @@ def judge(
             (sc.JUDGED_LOG_ID, judged),
             (sc.JUDGMENT_VALUE, snapshot(value).text),
             (sc.EVALUATION_SCORE, _score(value)),
-            (sc.EVALUATION_LABEL, _label(value)),
-            (sc.EVALUATION_EXPLANATION, explanation),
+            (sc.EVALUATION_LABEL, _short(_label(value))),
+            (sc.EVALUATION_EXPLANATION, _short(explanation)),
             (sc.JUDGMENT_WHERE, where),
             (sc.JUDGMENT_ID, os.urandom(12).hex()),
             (sc.USER_ID, user),
@@ -68,6 +68,12 @@ def _is_value(value: Any) -> bool:
 
 def _score(value: Any) -> float | None:
     return float(value) if isinstance(value, (bool, int, float)) else None
+
+
+def _short(text: Any) -> Any:
+    if isinstance(text, str) and len(text) > MAX_TEXT_BYTES:
+        return f"{text[:MAX_TEXT_BYTES]}…[cut, {len(text)} characters]"
+    return text
 
 
 def _label(value: Any) -> str | None:

@@ -5,6 +5,7 @@ import decimal
 import enum
 import json
 import math
+import time
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
@@ -210,3 +211,12 @@ def test_any_value_becomes_valid_json_of_bounded_size(value: Any) -> None:
     json.loads(text, parse_constant=lambda name: pytest.fail(name))
     assert len(text) < 60_000
     json.loads(text_attribute("k", text))
+
+
+def test_a_long_text_without_blanks_is_cut_at_once() -> None:
+    image = "A" * 10_000_000  # base64: one word
+    started = time.perf_counter()
+    text, original_bytes = snapshot({"image": image})
+    assert time.perf_counter() - started < 1.0  # 0.03 on a quiet machine
+    assert len(text) < 400_000
+    assert original_bytes > 9_000_000
