@@ -15,7 +15,7 @@ from kibitz_collector.api.v5.log_targets import (
     register,
 )
 from kibitz_collector.api.v5.models.logs import CreateEvaluatorLogResponse, EvaluatorLogRequest
-from kibitz_collector.api.v5.posted_logs import find_log, store_record
+from kibitz_collector.api.v5.posted_logs import find_log, posted, store_record
 from kibitz_collector.errors import Conflict, NotFound
 from kibitz_collector.evaluate.feedback import content_for, typed_judgment
 from kibitz_collector.records import Json, Where
@@ -41,7 +41,7 @@ def log_evaluator(
     if known is not None:
         if known.parent_id != body.parent_id:
             raise Conflict(f"log_id {body.log_id!r} is taken by another Log")
-        log = known
+        log = posted(known)
     else:
         target = _find_target(caller, body, version_id, environment)
         record = new_record("evaluator", body, target, caller.prices)

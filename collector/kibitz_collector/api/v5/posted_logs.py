@@ -1,6 +1,7 @@
 """Stores what was posted about Logs: new ones, once each however often they come, and changes."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from pydantic import BaseModel
 
@@ -9,7 +10,7 @@ from kibitz_collector.api.v5.log_records import new_patch, new_record
 from kibitz_collector.api.v5.log_targets import Target
 from kibitz_collector.api.v5.models.logs import NewLog
 from kibitz_collector.errors import Conflict, Forbidden, Invalid, NotFound
-from kibitz_collector.records import FileKind, LogDetail, LogRecord, LogSummary
+from kibitz_collector.records import FileKind, LogDetail, LogRecord, LogSummary, Status
 from kibitz_collector.store.queries import logs as log_queries
 from kibitz_collector.store.writes.removal import remove_logs
 from kibitz_collector.store.writes.updates import update_log
@@ -17,7 +18,22 @@ from kibitz_collector.store.writes.updates import update_log
 MAX_ANCESTORS = 200
 
 
-def add_log(caller: Context, kind: FileKind, body: NewLog, target: Target) -> LogSummary:
+@dataclass(frozen=True, slots=True)
+class PostedLog:
+    """What the answer to a posted Log tells."""
+
+    id: str
+    version_id: str | None
+    status: Status
+    session_id: str | None
+
+
+def posted(log: LogSummary) -> PostedLog:
+    """Return a Log that is there already as the answer to one posted."""
+    return PostedLog(log.id, log.version_id, log.status, log.session_id)
+
+
+def add_log(caller: Context, kind: FileKind, body: NewLog, target: Target) -> PostedLog:
     """Store a new Log; one that is there already under its `log_id` stays as it is.
 
     An open one is completed by what comes under its id.
@@ -29,23 +45,23 @@ def add_log(caller: Context, kind: FileKind, body: NewLog, target: Target) -> Lo
         if known.file_id != target.file_id:
             raise Conflict(f"log_id {record.id!r} is taken by a Log of {known.file_path!r}")
         if known.status != "incomplete":
-            return known
+            return posted(known)
         record.name, record.start_ns = known.name, known.start_ns
     elif body.trace_parent_id is not None:
         refuse_complete_trace(caller, body.trace_parent_id)
     return store_record(caller, record)
 
 
-def store_record(caller: Context, record: LogRecord) -> LogSummary:
-    """Store a record and return the Log it became.
+def store_record(caller: Context, record: LogRecord) -> PostedLog:
+    """Store a record and return what it became.
 
     Raises: Invalid: the database cannot hold it.
     """
     (outcome,) = caller.store.ingest(caller.workspace_id, [record])
     if outcome.error is not None:
         raise Invalid(f"the Log could not be stored: {outcome.error}")
-    with caller.store.read() as session:
-        return log_queries.get_log(session, caller.workspace_id, outcome.log_id).summary
+    version_id = record.file.version_id if record.file is not None else None
+    return PostedLog(outcome.log_id, version_id, record.status, record.session_id)
 
 
 def change_log(

@@ -147,6 +147,18 @@ def get_version(session: Session, workspace_id: int, version_id: str) -> Version
     return found[version_id]
 
 
+def find_version(session: Session, workspace_id: int, file_id: str, hashed: str) -> str | None:
+    """Return the id of a File's Version with this content hash, if it is there."""
+    statement = select(VERSION.c.id).where(
+        VERSION.c.workspace_id == workspace_id,
+        VERSION.c.file_id == file_id,
+        VERSION.c.content_hash == hashed,
+        VERSION.c.status != "deleted",
+    )
+    found: str | None = session.connection().execute(statement).scalar()
+    return found
+
+
 def get_versions(
     session: Session, workspace_id: int, version_ids: Iterable[str]
 ) -> dict[str, VersionView]:

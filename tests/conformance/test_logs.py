@@ -1,0 +1,63 @@
+"""Logs, traces and decorators through the unmodified Humanloop SDK, every answer checked."""
+
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from kibitz_collector.demo.model_server import ModelServer
+from tests.conformance.proxy import CheckingProxy
+from tests.e2e.conftest import Served, clean_environment
+from tests.e2e.environments import python_with
+
+PROGRAM = Path(__file__).parent / "programs" / "logs.py"
+SDK = ("humanloop==0.8.38", "requests", "openai==3.52.0")
+SCENARIOS = {
+    "12": "a Prompt's Log with all its fields",
+    "17": "the query's environment and the body's",
+    "20": "null clears",
+    "21": "a trace by hand",
+    "26": "nested decorators",
+    "29": "outcomes of flows",
+    "31": "500 calls from 8 threads",
+}
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
+
+
+@pytest.mark.parametrize("scenario", SCENARIOS, ids=SCENARIOS.__getitem__)
+def test_logs_through_the_sdk(scenario: str, collector: Served) -> None:
+    with collector.client() as client:
+        assert client.post("/api/environments", json={"name": "staging"}).is_success
+    with ModelServer() as model, CheckingProxy(collector.url) as proxy:
+        done = subprocess.run(
+            [python_with(*SDK), PROGRAM, scenario, proxy.url, model.base_url],
+            capture_output=True,
+            text=True,
+            timeout=180,
+            check=False,
+            env=clean_environment(),
+        )
+    assert done.returncode == 0, done.stderr
+    assert proxy.exchanges
+    assert proxy.problems == []
+    if scenario == "31":
+        check_many(collector)
+
+
+def check_many(collector: Served) -> None:
+    """All are there when the process has ended, each tool below its own flow."""
+    flows, tools = (list_logs(collector, f"kind:{kind}") for kind in ("flow", "tool"))
+    assert (len(flows), len(tools)) == (250, 250)
+    assert {log["status"] for log in flows + tools} == {"complete"}
+    inputs = {log["id"]: log["preview_input"] for log in flows}
+    assert {log["trace_parent_id"] for log in tools} == inputs.keys()
+    assert all(inputs[log["trace_parent_id"]] == log["preview_input"] for log in tools)
+
+
+def list_logs(collector: Served, query: str) -> list[dict[str, Any]]:
+    with collector.client() as client:
+        answer = client.get("/api/logs", params={"q": query, "limit": 500})
+    found: list[dict[str, Any]] = answer.json()["items"]
+    return found
