@@ -1,0 +1,74 @@
+"""Files, Versions, deployments and Datasets through the unmodified Humanloop SDK."""
+
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from tests.conformance.contract import contract, find_operation
+from tests.conformance.proxy import CheckingProxy
+from tests.e2e.conftest import Served, clean_environment
+from tests.e2e.environments import python_with
+
+PROGRAM = Path(__file__).parent / "programs" / "files.py"
+SDK = ("humanloop==0.8.38", "requests", "openai==3.52.0")
+SCENARIOS = {
+    "1": "equal content is one version",
+    "2": "deployments",
+    "5": "a moved File",
+    "7": "pages",
+    "9": "datasets",
+    "texts": "kernels as text",
+    "all": "every operation",
+}
+FILE_GROUPS = ("prompts", "tools", "flows", "agents", "evaluators", "datasets")
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
+
+
+def run(scenario: str, collector: Served) -> CheckingProxy:
+    """Run a scenario; no answer in it may break the contract."""
+    with collector.client() as client:
+        assert client.post("/api/environments", json={"name": "staging"}).is_success
+    with CheckingProxy(collector.url) as proxy:
+        done = subprocess.run(
+            [python_with(*SDK), PROGRAM, scenario, proxy.url],
+            capture_output=True,
+            text=True,
+            timeout=180,
+            check=False,
+            env=clean_environment(),
+        )
+    assert done.returncode == 0, done.stderr
+    assert proxy.exchanges
+    assert proxy.problems == []
+    return proxy
+
+
+@pytest.mark.parametrize("scenario", SCENARIOS, ids=SCENARIOS.__getitem__)
+def test_files_through_the_sdk(scenario: str, collector: Served) -> None:
+    proxy = run(scenario, collector)
+    if scenario == "7":
+        asked = [one.path for one in proxy.exchanges if one.path.endswith("size=10")]
+        assert asked == [f"/prompts?page={page}&size=10" for page in (1, 2, 3, 4)]
+        assert b'"records":[]' in next(x.answer for x in proxy.exchanges if "page=4" in x.path)
+    if scenario == "all":
+        called = {_operation(one.method, one.path) for one in proxy.exchanges if one.status < 400}
+        assert wanted() - called == set()
+
+
+def wanted() -> set[str]:
+    """Return the operations that Files of all types have, and those on directories."""
+    elsewhere = ("/log", "/call", "/continue", "serialize", "populate", "datapoints", "variables")
+    return {
+        operation["operationId"]
+        for path, operations in contract()["paths"].items()
+        for operation in operations.values()
+        if path.split("/")[1] in (*FILE_GROUPS, "directories", "files")
+        and not any(part in path for part in elsewhere)
+    }
+
+
+def _operation(method: str, path: str) -> str:
+    operation = find_operation(method, path.partition("?")[0])
+    return operation["operationId"] if operation else ""
