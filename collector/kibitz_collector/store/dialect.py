@@ -24,7 +24,7 @@ from sqlalchemy.pool import QueuePool
 from kibitz_collector.errors import Busy, Invalid, SetupError
 
 BUSY_TIMEOUT_S = 30.0
-_WAIT_S = 10.0  # for another process's lock, while somebody waits for an answer
+_WAIT_S = 5.0  # for another process's lock, while somebody waits for an answer
 _CONNECT_TIMEOUT_S = 5
 # A process that was stopped or whose machine is gone must not hold what the others wait for.
 _POSTGRESQL_SETTINGS = (

@@ -72,6 +72,7 @@ class Writer:
         self._waiting: deque[_Submission] = deque()
         self._pending_bytes = 0
         self._is_closed = False
+        self._is_down = False  # the last group could not be stored
         self._thread: threading.Thread | None = None
 
     @property
@@ -141,6 +142,8 @@ class Writer:
             with self._condition:
                 while not self._waiting and not self._is_closed:
                     self._condition.wait()
+                if self._is_closed and self._is_down:
+                    self._refuse_all()  # nobody waits through one time-out after the other
                 if not self._waiting:
                     return
                 group = self._take_group()
@@ -156,6 +159,12 @@ class Writer:
                 with self._condition:
                     self._pending_bytes -= sum(submission.size_bytes for submission in group)
 
+    def _refuse_all(self) -> None:
+        for submission in self._waiting:
+            submission.result.set_exception(Busy("the collector is stopping", retry_after_s=5.0))
+            self._pending_bytes -= submission.size_bytes
+        self._waiting.clear()
+
     def _take_group(self) -> list[_Submission]:
         group = [self._waiting.popleft()]
         count = len(group[0].batch)
@@ -168,7 +177,9 @@ class Writer:
         """Store a group together, or, when that fails, each submission alone."""
         try:
             outcomes = self._commit(group)
+            self._is_down = False
         except Busy as error:
+            self._is_down = True
             for submission in group:
                 submission.result.set_exception(error)
             return
