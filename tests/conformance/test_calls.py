@@ -1,0 +1,109 @@
+"""Calls of Prompts, Tools and Agents through the unmodified Humanloop SDK, every answer checked."""
+
+import json
+import subprocess
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from jsonschema import Draft202012Validator
+
+from tests.collector.api.v5 import model_wire
+from tests.conformance.contract import contract
+from tests.conformance.proxy import CheckingProxy, Exchange
+from tests.e2e.conftest import Served, clean_environment
+from tests.e2e.environments import python_with
+from tests.integrations.wire.server import Reply, Request, WireServer
+
+PROGRAM = Path(__file__).parent / "programs" / "calls.py"
+SDK = ("humanloop==0.8.38", "requests", "openai==3.52.0")
+SCENARIOS = {
+    "13": "a Prompt's call",
+    "17": "the query's environment and the body's",
+    "23": "an Agent that waits",
+    "failures": "a provider's errors",
+    "tools": "a Tool's code and variables",
+}
+EVENTS = {
+    "/prompts/call": "PromptCallStreamResponse",
+    "/agents/call": "AgentCallStreamResponse",
+    "/agents/continue": "AgentContinueCallStreamResponse",
+}
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
+
+
+@pytest.fixture
+def model() -> Iterator[WireServer]:
+    server = WireServer(model_wire.answer)
+    yield server
+    server.close()
+
+
+@pytest.fixture
+def calling(serve: Callable[..., Served], model: WireServer) -> Served:
+    """A collector that calls the local model; the variables are those of the official package."""
+    flags = ("--openai-base-url", f"{model.url}/v1", "--openai-api-key", "sk-test")
+    collector = serve(*flags, "--provider-timeout-s", "30")
+    with collector.client() as client:
+        assert client.post("/api/environments", json={"name": "staging"}).is_success
+    return collector
+
+
+def start(scenario: str, proxy: CheckingProxy) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [python_with(*SDK), PROGRAM, scenario, proxy.url],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=clean_environment(),
+    )
+
+
+def problems(exchange: Exchange) -> list[str]:
+    """Return what the contract says against an answer, each event of a stream on its own."""
+    if not exchange.content_type.startswith("text/event-stream"):
+        return exchange.problems
+    name = EVENTS[exchange.path.partition("?")[0]]
+    schema = {"$ref": f"#/components/schemas/{name}", "components": contract()["components"]}
+    frames = exchange.answer.decode().removesuffix("\n\n").split("\n\n")
+    found = [] if frames.pop() == "data: [DONE]" else ["the stream has no end"]
+    for frame in frames:
+        event = json.loads(frame.removeprefix("data: "))
+        found += [e.message for e in Draft202012Validator(schema).iter_errors(event)]
+    return found
+
+
+@pytest.mark.parametrize("scenario", SCENARIOS, ids=SCENARIOS.__getitem__)
+def test_calls_through_the_sdk(scenario: str, calling: Served, model: WireServer) -> None:
+    with CheckingProxy(calling.url) as proxy:
+        out, errors = (process := start(scenario, proxy)).communicate(timeout=180)
+    assert process.returncode == 0, f"{out}\n{errors}"
+    assert proxy.exchanges
+    assert [problem for one in proxy.exchanges for problem in problems(one)] == []
+    if scenario == "13":
+        asked = model.requests[0].body
+        assert [m["content"] for m in asked["messages"]] == ["You are Ada.", "hi"]
+        assert asked["temperature"] == 0.5
+        assert len(model.requests) == 3
+
+
+def test_stream_begins_before_the_model_has_ended(calling: Served, model: WireServer) -> None:
+    is_read = threading.Event()
+
+    def slowly(request: Request) -> Reply:
+        reply = model_wire.answer(request)
+        reply.hold = (3, is_read)
+        return reply
+
+    model.script = slowly
+    with CheckingProxy(calling.url) as proxy:
+        process = start("14", proxy)
+        assert process.stdout is not None
+        first = process.stdout.readline()
+        is_read.set()  # also when the first piece never came: the program then says what it saw
+        _out, errors = process.communicate(timeout=60)
+    assert first == "first\n", errors
+    assert process.returncode == 0, errors
+    assert [problem for one in proxy.exchanges for problem in problems(one)] == []
