@@ -110,6 +110,7 @@ class Sender:
         self._paths_taken: set[str] = set()
         self._is_stopping = False
         self._is_closing = False
+        self._is_posting = False
         self._successes = 0
         self._gave_up = False
         self._has_looked = False  # everywhere, since `close` was called
@@ -164,7 +165,8 @@ class Sender:
                     time.sleep(0.01)
         self._is_stopping = True
         self._spool.wake_sender()
-        deadline = max(deadline, time.monotonic() + _STOP_S)
+        if not self._is_posting:  # else the request hangs, and there is nothing to wait for
+            deadline = max(deadline, time.monotonic() + _STOP_S)
         while self.is_running and time.monotonic() < deadline:
             time.sleep(0.002)
         if not self.is_running:
@@ -313,11 +315,14 @@ class Sender:
     def _send(self, batch: Batch, part: Part) -> bool:
         records = part.slices[-1].records
         body = body_of(part.path, batch.resource, records)
+        self._is_posting = True
         try:
             reply = self._transport.post(part.path, body, _accounting(batch, records))
         except Unreachable:
             self._pace.fail(None)
             return False
+        finally:
+            self._is_posting = False
         return self._understand(batch, part, records, reply)
 
     def _understand(self, batch: Batch, part: Part, records: list[Record], reply: Reply) -> bool:
