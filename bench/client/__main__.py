@@ -144,8 +144,9 @@ def _busy_table(busy: dict[int, Figures]) -> str:
                 _ratio(figures, kind, "p50_us", "kibitz", "otel"),
                 _of(figures, kind, "kibitz", "p99_us"),
                 _ratio(figures, kind, "p99_us", "kibitz", "otel"),
-                _of(figures, kind, "kibitz", "cpu_us"),
-                _ratio(figures, kind, "cpu_us", "kibitz", "otel-http"),
+                # With busy threads it is their processor time above all.
+                None if threads else _of(figures, kind, "kibitz", "cpu_us"),
+                None if threads else _ratio(figures, kind, "cpu_us", "kibitz", "otel-http"),
             ]
             for kind in KINDS
             if any(kind in each for each in figures)

@@ -44,8 +44,8 @@ class Batch:
             first = len(spans)
             for number in range(length):
                 kind = "CHAIN" if number == 0 else source.choice(_KINDS)
-                body = attributes(source, kind, dialect, span_bytes, text)
-                spans.append(_span(kind, number > 0, body, source.random() < _ERROR_SHARE))
+                told = attributes(source, kind, dialect, span_bytes, text)
+                spans.append(_span(kind, number > 0, told, source.random() < _ERROR_SHARE))
                 places.append((trace, _parent(source, first, number), number))
         scope = field(1, field(1, b"bench"))
         scope_spans = scope + b"".join(field(2, span) for span in spans)

@@ -80,7 +80,7 @@ def _swapped(instrument: Callable[[], object], flush: Callable[[], object]) -> P
     import openai
     from openai.resources.chat.completions import completions
 
-    places = [
+    places: list[tuple[Any, str]] = [
         (owner, name)
         for owner in (completions.Completions, completions.AsyncCompletions)
         for name in ("create", "parse", "stream")
