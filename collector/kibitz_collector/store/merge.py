@@ -28,6 +28,7 @@ _DICT_FIELDS = (
     "inputs",
     "parameters",
     "metadata",
+    "api_fields",
     "provider_request",
     "provider_response",
     "attributes",

@@ -20,6 +20,7 @@ Sender = Annotated[Context, Depends(context)]
 Owner = Annotated[Context, Depends(full_context)]
 """Who may read and delete them: a key with role `full`."""
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MAX_NS = 2**63 - 1
 
 
 class ContractRoute(JsonRoute):
@@ -59,7 +60,8 @@ def to_ns(when: datetime | None) -> int | None:
     if when is None:
         return None
     aware = when if when.tzinfo else when.replace(tzinfo=UTC)
-    return ((aware - _EPOCH) // timedelta(microseconds=1)) * 1000
+    time_ns = ((aware - _EPOCH) // timedelta(microseconds=1)) * 1000
+    return max(0, min(time_ns, _MAX_NS))  # what the store can hold
 
 
 def to_time(time_ns: int) -> datetime:

@@ -3,6 +3,7 @@
 import time
 from collections.abc import Mapping
 from dataclasses import asdict, replace
+from datetime import datetime
 from typing import Any
 
 from pydantic import BaseModel
@@ -111,7 +112,7 @@ def new_patch(kind: FileKind, stored: LogDetail, body: BaseModel, prices: UserPr
     api_fields = body.model_dump(exclude_unset=True, include=set(API_FIELDS), mode="json")
     is_saved = (stored.body.api_fields or {}).get("save") is not False
     changes = _body_values(body, given) if is_saved else {}
-    columns = _columns(given, summary)
+    columns = _columns(given, stored)
     columns["status"] = status = _next_status(stored, given)
     if summary.status == "incomplete" and status != "incomplete":
         columns.setdefault("end_ns", summary.end_ns or time.time_ns())
@@ -187,9 +188,15 @@ def _first_end(
     return None
 
 
-def _columns(given: Mapping[str, Any], summary: LogSummary) -> Row:
+def _columns(given: Mapping[str, Any], stored: LogDetail) -> Row:
     columns: Row = {}
-    start_ns = to_ns(given.get("start_time")) or to_ns(given.get("created_at"))
+    summary, told = stored.summary, stored.body.api_fields or {}
+    start_ns = to_ns(given.get("start_time"))
+    created = told.get("created_at")
+    if start_ns is None and (
+        created is None or to_ns(datetime.fromisoformat(created)) == summary.start_ns
+    ):
+        start_ns = to_ns(given.get("created_at"))  # which stands for it, where none was told
     if start_ns is not None:
         columns["start_ns"] = start_ns
     if "end_time" in given:

@@ -4,6 +4,7 @@ from datetime import datetime
 from typing import Annotated
 
 from fastapi import APIRouter, Query
+from pydantic import StringConstraints
 
 from kibitz_collector.api.v5.contract import ContractRoute, Owner, Sender, to_ns
 from kibitz_collector.api.v5.log_answers import answer_many, answer_one
@@ -16,6 +17,7 @@ from kibitz_collector.store.search import catch_up
 
 router = APIRouter(prefix="/v5", tags=["logs"], route_class=ContractRoute)
 MAX_SIZE = 1000
+Words = Annotated[str, StringConstraints(max_length=1000)]
 
 
 @router.get("/logs", operation_id="logs.list")
@@ -25,9 +27,9 @@ def list_logs(
     page: Annotated[int, Query(ge=1, le=MAX_PAGE)] = 1,
     size: Annotated[int, Query(ge=0)] = 10,
     version_id: str | None = None,
-    id: Annotated[list[str], Query(description="parts of ids; any of them")] = [],  # noqa: B006
-    search: Annotated[str, Query(description="words of inputs, messages, outputs")] = "",
-    metadata_search: Annotated[str, Query(description="part of a metadata key or value")] = "",
+    id: Annotated[list[Words], Query(description="parts of ids; any of them")] = [],  # noqa: B006
+    search: Annotated[Words, Query(description="words of inputs, messages, outputs")] = "",
+    metadata_search: Annotated[Words, Query(description="part of a metadata key or value")] = "",
     start_date: datetime | None = None,
     end_date: datetime | None = None,
     include_parent: Annotated[bool, Query(description="of judgments: what they judge")] = False,

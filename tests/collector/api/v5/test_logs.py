@@ -1,5 +1,6 @@
 """Posting, changing, reading, listing and deleting Logs through `/v5`, on both databases."""
 
+import json
 from datetime import datetime
 from typing import Any
 
@@ -16,6 +17,8 @@ from kibitz_collector.store.tables.jobs import Job
 from kibitz_collector.store.tables.logs import Log, LogMetadata, Trace
 from kibitz_collector.store.tables.logs import LogBody as LogBodyRow
 from kibitz_collector.store.writes.keys import create_key
+from tests.collector.api.v5.conftest import check_answer
+from tests.collector.conftest import BACKENDS
 from tests.collector.store.facts import WORKSPACE, log, rows
 
 KINDS = ("prompt", "tool", "evaluator", "flow", "agent")
@@ -71,10 +74,18 @@ README: dict[str, Any] = {
 }
 
 
+@pytest.fixture(params=BACKENDS)
+def database_url(request: pytest.FixtureRequest) -> str:
+    url: str = request.getfixturevalue(f"{request.param}_url")
+    return url
+
+
 @pytest.fixture
 def client(store: Store, database_url: str) -> TestClient:
     app = create_app(Settings(database_url=database_url), store)
-    return TestClient(app, base_url="http://localhost")
+    client = TestClient(app, base_url="http://localhost")
+    client.event_hooks = {"response": [check_answer]}
+    return client
 
 
 def ok(response: Any) -> Any:
@@ -222,12 +233,12 @@ def test_wrong_targets_are_refused_in_the_contracts_form(
 def test_a_chosen_id_makes_one_log_however_often_it_is_sent(
     client: TestClient, store: Store
 ) -> None:
-    body = PROMPT | {"log_id": "my own/id", "output": "first"}
+    body = PROMPT | {"log_id": "my own id", "output": "first"}
     first, again = post(client, "prompts", body), post(client, "prompts", body)
     assert first == again
-    assert first["id"] == "my own/id"
+    assert first["id"] == "my own id"
     assert len(rows(store, Log)) == 1
-    assert get(client, "my own/id")["output"] == "first"
+    assert get(client, "my own id")["output"] == "first"
     elsewhere = body | {"path": "other"}
     assert client.post("/v5/prompts/log", json=elsewhere).status_code == 409
 
@@ -266,6 +277,30 @@ def test_what_shall_not_be_saved_is_nowhere(client: TestClient, store: Store, ki
     for row in rows(store, LogBodyRow):
         assert (row["preview_input"], row["preview_output"]) == ("", "")
     assert listed(client, made[f"{kind}_id"], search="topsecret") == []
+
+
+def test_numbers_and_times_out_of_this_world_are_held_or_refused(client: TestClient) -> None:
+    made = post(client, "prompts", PROMPT | {"created_at": "9999-12-31T23:59:59Z", "log_id": "a"})
+    url = f"/v5/prompts/{made['prompt_id']}/log/a"
+    for body in (
+        {"start_time": "0001-01-01T00:00:00Z"},
+        {"end_time": "9999-12-31T23:59:59Z", "provider_latency": 1e12},
+        {"provider_latency": 1e308},
+        {"prompt_tokens": 2**60},
+        {"created_at": "2026-01-01T00:00:00"},
+        {"inputs": json.loads('{"a":' * 300 + "1" + "}" * 300)},
+    ):
+        assert client.patch(url, json=body).status_code in (200, 422)
+        assert client.get("/v5/logs/a").status_code == 200
+    deep: Any = {}
+    for _ in range(200):
+        deep = {"a": deep}
+    nested = post(client, "flows", {"path": "deep", "inputs": deep})["id"]
+    for _ in range(60):
+        flow = {"path": "deep", "inputs": deep, "trace_parent_id": nested}
+        nested = post(client, "flows", flow)["id"]
+    page = {"file_id": get(client, nested)["flow"]["id"], "include_trace_children": "true"}
+    ok(client.get("/v5/logs", params=page))
 
 
 # --- changes

@@ -8,7 +8,7 @@ Source: Humanloop API v5, 2025-07.
 from datetime import datetime
 from typing import Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from kibitz_collector.api.v5.models.files import (
     AgentResponse,
@@ -30,7 +30,7 @@ Json = dict[str, Any]
 LogStatus = Literal["complete", "incomplete"]
 Judgment = bool | str | list[str] | float
 Count = Annotated[int, Field(ge=0, lt=2**53)]
-Amount = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+Amount = Annotated[float, Field(ge=0, le=1e12, allow_inf_nan=False)]
 
 
 # --- requests
@@ -115,6 +115,14 @@ class ToolLogRequest(NewLog):
 
 class FlowLogUpdate(ChatChanges):
     """Changes of a Flow's Log."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _read_old_name(cls, said: Any) -> Any:
+        """Take `trace_status` for `log_status`: clients of before 2025 call it so."""
+        if isinstance(said, dict) and "trace_status" in said and "log_status" not in said:
+            return {**said, "log_status": said["trace_status"]}
+        return said
 
 
 class FlowLogRequest(NewLog, FlowLogUpdate):
