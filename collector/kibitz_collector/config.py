@@ -89,4 +89,8 @@ class Settings(BaseSettings):
         False, description="let Apprise channels name hosts; Apprise does not check addresses"
     )
     public_url: str | None = Field(None, description="how people reach the pages; used in messages")
+    used_by: str | None = Field(
+        None, description="a lock file of the processes that use this collector; it ends with them"
+    )
+    unused_s: float = Field(60.0, gt=0, description="how long after the last of them it ends")
     grace_s: float = Field(10.0, ge=0, description="time to finish what is in hand at shutdown")

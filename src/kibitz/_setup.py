@@ -9,7 +9,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from kibitz import _directory, _runtime
@@ -163,9 +163,9 @@ def init(
     )
     settings = load(**arguments)
     if settings.collector.startswith("sqlite:"):
-        from kibitz._sidecar import refuse
+        from kibitz._sidecar import find_or_start
 
-        refuse(settings.collector)
+        settings = replace(settings, collector=find_or_start(settings.collector))
     _switch_to(settings)
 
 

@@ -90,6 +90,9 @@ def _choice(*allowed: str) -> Callable[[str, Any], str]:
 def _collector(name: str, value: Any) -> str:
     url = _text(name, value)
     if url.startswith("sqlite:"):
+        file = url.removeprefix("sqlite:///")
+        if file in (url, "", ":memory:") or file.endswith("/"):
+            raise ConfigError(f"{name}={value!r} must name a file: sqlite:///FILE")
         return url
     try:
         parts = urlsplit(url)

@@ -1,7 +1,6 @@
 """`kibitz worker`: more evaluation, alert and delivery workers on a team's PostgreSQL database."""
 
 import argparse
-import logging
 import signal
 import sys
 import threading

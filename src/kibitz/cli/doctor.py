@@ -7,11 +7,12 @@ import os
 import sys
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from kibitz import _directory
 from kibitz._record import VERSION
+from kibitz._sidecar import known_url
 from kibitz._spool import Target
 from kibitz._transport import Transport, Unreachable
 from kibitz.cli.spool import Content, accounts_of, contents
@@ -59,8 +60,11 @@ def examine(settings: Settings) -> Iterator[Finding]:
     python = ".".join(map(str, sys.version_info[:3]))
     yield Finding("ok", f"kibitz {VERSION}, Python {python}, service {settings.service}")
     if settings.collector.startswith("sqlite:"):
-        yield Finding("fail", f"collector {settings.collector}: not started by kibitz itself yet")
-        return
+        url = known_url(settings.collector)
+        if url is None:
+            yield Finding("ok", f"collector {settings.collector}: init() will start it")
+            return
+        settings = replace(settings, collector=url)
     base = _directory.base_directory(settings.spool_dir, os.environ)
     target = Target(settings.collector, settings.api_key, base)
     yield from _examine_spool(settings, target)
