@@ -82,13 +82,16 @@ def test_damage_loses_only_what_it_hits(
     spoil, least = DAMAGES[damage]
     collector.go_away()
     program = """
+        import kibitz._setup
         kibitz.init()
         @kibitz.flow(path="faults/work")
         def work(number):
             return "r" * 500
         for number in range(500):
             work(number)
-        time.sleep(0.3)  # the sender has written the ledger meanwhile
+        folder = kibitz._setup._outlet.target.directory
+        while not any(b'"produced":500' in path.read_bytes() for path in folder.glob("*.ledger")):
+            time.sleep(0.05)
         os._exit(0)
     """
     hosts.run_well(program)
