@@ -37,7 +37,8 @@ def find_callables(caller: Context, agent: Target) -> dict[str, Callable]:
     Raises: Invalid: an entry is none, or two have one name. NotFound: a linked File is gone.
     """
     found: dict[str, Callable] = {}
-    for entry in agent.content.get("tools") or []:
+    entries = agent.content.get("tools")
+    for entry in entries if isinstance(entries, list) else []:
         one = _read_entry(caller, entry if isinstance(entry, dict) else {})
         name = one.function.get("name")
         if not isinstance(name, str) or not name:

@@ -13,6 +13,7 @@ from kibitz_collector.access.connections import Keys, find_connection
 from kibitz_collector.access.http import Context
 from kibitz_collector.calls.asking import SETTINGS, Piece, Question, Sample, ask, ask_streamed
 from kibitz_collector.calls.labels import Labels
+from kibitz_collector.calls.snippets import snippet_reader
 from kibitz_collector.calls.targets import Target, tool_function
 from kibitz_collector.errors import Invalid
 from kibitz_collector.files import template
@@ -21,6 +22,7 @@ from kibitz_collector.records import Json, Message
 
 MAX_SAMPLES = 32
 _AT_ONCE = 8
+_NUMBERS = {"max_tokens", "temperature", "top_p", "presence_penalty", "frequency_penalty", "seed"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,7 +78,7 @@ def to_question(caller: Context, call: PromptCall, functions: list[Json] | None 
     endpoint = content.get("endpoint") or "chat"
     if endpoint not in ("chat", "complete"):
         raise Invalid(f"endpoint {endpoint!r} cannot be called; there are chat and complete")
-    filled = _fill(content, call.inputs)
+    filled = _fill(caller, content, call.inputs)
     request = ModelRequest(
         model=model,
         endpoint=endpoint,
@@ -86,8 +88,8 @@ def to_question(caller: Context, call: PromptCall, functions: list[Json] | None 
         tool_choice=call.tool_choice,
         logprobs=call.logprobs,
         suffix=call.suffix,
-        other=content.get("other") or {},
-        **{name: content[name] for name in SETTINGS if content.get(name) is not None},
+        other=_object(content.get("other")),
+        **_settings(content),
     )
     provider = str(content.get("provider") or "openai")
     providers.warm(provider)
@@ -101,11 +103,33 @@ def to_question(caller: Context, call: PromptCall, functions: list[Json] | None 
     )
 
 
-def _fill(content: Json, inputs: Json) -> str | list[Message]:
+def _fill(caller: Context, content: Json, inputs: Json) -> str | list[Message]:
     found = content.get("template")
     if found is None:
         return []
-    return template.populate(found, inputs, language=content.get("template_language"))
+    if not isinstance(found, str) and not _is_chat(found):
+        raise Invalid("the template is neither a text nor a list of messages with roles")
+    return template.populate(
+        found,
+        inputs,
+        language=content.get("template_language"),
+        call_tool=snippet_reader(caller, inputs),
+    )
+
+
+def _settings(content: Json) -> Json:
+    settings = {name: content[name] for name in SETTINGS if content.get(name) is not None}
+    for name in _NUMBERS & settings.keys():
+        if isinstance(settings[name], bool) or not isinstance(settings[name], int | float):
+            raise Invalid(f"{name} must be a number, and is {settings[name]!r:.200}")
+    return settings
+
+
+def _is_chat(value: Any) -> bool:
+    """Versions are also made of what spans say, and that may be anything."""
+    return isinstance(value, list) and all(
+        isinstance(message, dict) and isinstance(message.get("role"), str) for message in value
+    )
 
 
 def _messages(filled: str | list[Message]) -> list[Message]:
@@ -129,16 +153,33 @@ def _text(filled: str | list[Message]) -> str:
 
 
 def _tools(caller: Context, content: Json) -> list[Json]:
-    linked = [_tool_id(one) for one in content.get("linked_tools") or []]
-    functions = list(content.get("tools") or [])
+    functions = [_function(one) for one in _list(content.get("tools"))]
+    linked = [_tool_id(one) for one in _list(content.get("linked_tools"))]
     if linked:
         with caller.store.read() as session:
             functions += [tool_function(session, caller.workspace_id, one) for one in linked]
     return functions
 
 
+def _function(tool: Any) -> Json:
+    """Read a function, flat or in the form that OpenAI takes it in."""
+    inner = _object(tool).get("function")
+    function = inner if isinstance(inner, dict) else _object(tool)
+    if not isinstance(function.get("name"), str):
+        raise Invalid(f"a tool of this Prompt has no name: {tool!r:.200}")
+    return function
+
+
 def _tool_id(linked: Any) -> str:
-    return str(linked.get("id") or linked.get("file_id")) if isinstance(linked, dict) else linked
+    return str(_object(linked).get("id") or linked)
+
+
+def _list(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else []
+
+
+def _object(value: Any) -> Json:
+    return value if isinstance(value, dict) else {}
 
 
 # --- several streams at once

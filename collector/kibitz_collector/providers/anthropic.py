@@ -142,8 +142,10 @@ def _write_messages(messages: list[Message]) -> list[Json]:
 
 def _write_blocks(message: Message) -> list[Json]:
     if message.get("role") == "tool":
-        result = {"tool_use_id": message.get("tool_call_id"), "content": _text(message["content"])}
-        return [{"type": "tool_result", **result}]
+        said = _text(message.get("content"))
+        return [
+            {"type": "tool_result", "tool_use_id": message.get("tool_call_id"), "content": said}
+        ]
     blocks: list[Json] = list(message.get("thinking") or [])
     content = message.get("content")
     if isinstance(content, str) and content:

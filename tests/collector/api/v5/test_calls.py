@@ -18,6 +18,7 @@ from kibitz_collector.access.http import Context
 from kibitz_collector.app import create_app
 from kibitz_collector.config import Settings
 from kibitz_collector.normalize import NO_PRICES
+from kibitz_collector.records import FileRegistration
 from tests.collector.api.v5 import model_wire
 from tests.collector.api.v5.conftest import check_answer
 from tests.conformance.contract import contract
@@ -377,6 +378,50 @@ def test_call_inside_a_trace_is_nested_and_a_complete_one_takes_no_more(
     assert client.patch(f"flows/logs/{flow}", json=done).status_code == 200
     late = client.post("prompts/call", json=CALL | {"trace_parent_id": flow})
     assert late.status_code == 409
+
+
+def test_snippets_in_a_template_are_replaced_by_their_texts(
+    client: TestClient, model: WireServer
+) -> None:
+    pairs = {"formal": "Write formally.", "kind": "Be kind to {{name}}."}
+    snippet = {"path": "texts/tone", "tool_type": "snippet", "setup_values": pairs}
+    assert client.post("tools", json=snippet).status_code == 200
+    text = '{{ tone("formal") }} {{tone(mood)}} {{name}}'
+    prompt = {"model": "gpt-4o", "template": [{"role": "system", "content": text}]}
+    inputs = {"mood": "kind", "name": "Ada"}
+    call(client, path="s", prompt=prompt, inputs=inputs)
+    said = model.requests[0].body["messages"][0]["content"]
+    assert said == "Write formally. Be kind to {{name}}. Ada"
+    for wrong, words in (
+        ({"mood": "sad", "name": "A"}, "has no key 'sad'; it has: formal, kind"),
+        ({"name": "A"}, "were not given: mood"),
+    ):
+        answer = client.post("prompts/call", json={"path": "s", "inputs": wrong})
+        assert answer.status_code == 422
+        assert words in answer.json()["detail"][0]["msg"]
+    prompt = {"model": "gpt-4o", "template": [{"role": "user", "content": "{{ google(q) }}"}]}
+    answer = client.post("prompts/call", json={"path": "g", "prompt": prompt, "inputs": {"q": "x"}})
+    assert "none of this name" in answer.json()["detail"][0]["msg"]
+
+
+def test_versions_made_of_spans_are_refused_in_words_when_they_cannot_be_called(
+    client: TestClient,
+) -> None:
+    app: Any = client.app
+    for number, (content, words) in enumerate(
+        [
+            ({"model": 1}, "names no model"),
+            ({"model": "m", "template": [{"content": "no role"}]}, "neither a text nor a list"),
+            ({"model": "m", "tools": [{"what": 1}]}, "has no name"),
+            ({"model": "m", "endpoint": "edit"}, "chat and complete"),
+            ({"model": "m", "max_tokens": "many"}, "max_tokens must be a number"),
+        ]
+    ):
+        registration = FileRegistration(kind="prompt", path=f"odd/{number}", content=content)
+        app.state.store.register_file(1, registration)
+        answer = client.post("prompts/call", json={"path": f"odd/{number}"})
+        assert answer.status_code == 422
+        assert words in answer.json()["detail"][0]["msg"]
 
 
 # --- Tools
