@@ -1,7 +1,6 @@
 """A collector without its workers, each of whose answers is held against the v5 contract."""
 
 from collections.abc import Iterator
-from pathlib import Path
 
 import httpx
 import pytest
@@ -31,9 +30,15 @@ def check_answer(response: httpx.Response) -> None:
 
 
 @pytest.fixture
-def client(tmp_path: Path) -> Iterator[TestClient]:
+def database_url(sqlite_url: str) -> str:
+    """SQLite, unless a test file says that it is also about PostgreSQL."""
+    return sqlite_url
+
+
+@pytest.fixture
+def client(database_url: str) -> Iterator[TestClient]:
     """A client whose answers are checked."""
-    settings = Settings(database_url=f"sqlite:///{tmp_path / 'kibitz.db'}")
+    settings = Settings(database_url=database_url)
     store = open_store(settings.database_url)
     client = TestClient(create_app(settings, store), base_url="http://localhost/v5/")
     client.event_hooks["response"].append(check_answer)
