@@ -115,6 +115,8 @@ def merge(old: Facts, new: Facts, now_ns: int) -> Facts:
     weak: set[str] = set()
     _merge_name(row, before, after)
     _merge_columns(row, before, after, old, new, weak)
+    patched = _patched(old)
+    row.update({name: before[name] for name in patched if name in before})
     row["flags"] = join_flags([*split_flags(before["flags"]), *split_flags(after["flags"])])
     row["keep_probability"] = min(before["keep_probability"], after["keep_probability"])
     row["mapper_version"] = max(before["mapper_version"], after["mapper_version"])
@@ -124,10 +126,17 @@ def merge(old: Facts, new: Facts, now_ns: int) -> Facts:
     row["inherits"] = 0
     settle(row, now_ns)
     values = _merge_values(old, new, weak)
+    values.update({name: old.values.get(name) for name in patched if name not in before})
     if row["is_start"]:
         weak.clear()  # all of it is, and `is_start` says so
     row["weak"] = orjson.dumps(sorted(weak)).decode() if weak else None
     return Facts(row, values, weak)
+
+
+def _patched(facts: Facts) -> list[str]:
+    """Return what the API was told to set or clear: nothing that is sent again brings it back."""
+    told = facts.values.get("api_fields")
+    return told.get("patched") or [] if isinstance(told, dict) else []
 
 
 def _tell_own(row: Row) -> None:

@@ -100,7 +100,10 @@ def test_what_is_named_is_set_none_clears_and_all_else_stays(store: Store) -> No
             "inputs": before["body"]["inputs"],
             "messages": before["body"]["messages"],
             "error": {"message": "late"},
-            "api_fields": {"provider_latency": 2.5},
+            "api_fields": {
+                "provider_latency": 2.5,
+                "patched": ["error", "finish_reason", "output", "status"],
+            },
         },
     }
     check_sums(store)
@@ -111,11 +114,31 @@ def test_a_log_that_is_not_there_cannot_be_changed(store: Store) -> None:
         patch(store, "log_none", body={"output": "x"})
 
 
-def test_clearing_everything_leaves_no_body(store: Store) -> None:
+def test_clearing_everything_leaves_no_payload(store: Store) -> None:
     store.ingest(WORKSPACE, [log("log_a", body=LogBody(output="secret", metadata={"k": "v"}))])
     patch(store, "log_a", body={"output": None, "metadata": None})
-    assert rows(store, LogBodyRow) == []
+    assert set(stored(store, "log_a")["body"]) == {"api_fields"}
     assert rows(store, LogMetadata) == []
+
+
+def test_what_was_taken_back_does_not_come_again_with_its_record(store: Store) -> None:
+    record = model_call("log_a", user="u1")
+    store.ingest(WORKSPACE, [record])
+    patch(store, "log_a", columns={"status": "error"}, body={"output": None, "inputs": {}})
+    before = stored(store, "log_a")
+    store.ingest(WORKSPACE, [record])
+    after = stored(store, "log_a")
+    assert after == before
+    assert (after["status"], after["body"].get("output")) == ("error", None)
+    check_sums(store)
+
+
+def test_an_open_log_takes_what_completes_it_over_what_it_was_told(store: Store) -> None:
+    store.ingest(WORKSPACE, [flow(status="incomplete", is_start=True, end_ns=None)])
+    patch(store, "log_flow", columns={"status": "incomplete"}, body={"output": "so far"})
+    store.ingest(WORKSPACE, [flow(body=LogBody(output="done"))])
+    row = stored(store, "log_flow")
+    assert (row["status"], row["body"]["output"]) == ("complete", "done")
 
 
 def test_metadata_keys_follow_a_change(store: Store) -> None:

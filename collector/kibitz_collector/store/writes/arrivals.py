@@ -19,3 +19,4 @@ class Arrival:
     is_new: bool  # not known before this write
     is_final: bool  # complete or failed now: jobs may exist
     was_final: bool  # already so before: this write added to it, or repeated it
+    is_patch: bool = False  # the API was told to change it

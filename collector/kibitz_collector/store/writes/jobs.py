@@ -153,14 +153,20 @@ def _late_rows(
     if not late:
         return []
     finished = session.exec(
-        select(Trace.root_id, Trace.log_count).where(
+        select(Trace.root_id, Trace.log_count, Trace.trace_id).where(
             Trace.workspace_id == workspace_id,
             col(Trace.trace_id).in_(late),
             col(Trace.completed_ns).is_not(None),
             col(Trace.root_id).is_not(None),
         )
     )
-    counts = {root_id: count for root_id, count in finished if root_id is not None}
+    # A Log that was changed is no other Log: what it says now tells the judgments apart.
+    changes = {a.record.trace_id: f":{content_hash(a.record)}" for a in arrivals if a.is_patch}
+    counts = {
+        root_id: f"{count}{changes.get(trace_id, '')}"
+        for root_id, count, trace_id in finished
+        if root_id is not None
+    }
     if not counts:
         return []
     followed = {(monitor.id, monitor.version_id) for monitor in monitors}

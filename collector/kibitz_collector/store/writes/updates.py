@@ -72,8 +72,8 @@ def update_log(
     if old is None:
         raise NotFound(f"no Log {log_id!r}")
     document, values = _load_values(connection, workspace_id, old["seq"])
-    changed_values = _patch_values(values, patch)
     node = Node(_patch_row(old, patch, now_ns), old)
+    changed_values = _patch_values(values, patch, is_open=node.row["status"] == "incomplete")
     has_changed_body = changed_values != values
     changed = _settle(connection, workspace_id, node)
     _write_rows(connection, changed)
@@ -100,11 +100,12 @@ def _load_values(
     return document, decode_values(document, contents)
 
 
-def _patch_values(values: Values, patch: LogPatch) -> Values:
+def _patch_values(values: Values, patch: LogPatch, *, is_open: bool) -> Values:
     changes = dict(patch.body)
-    if patch.api_fields:
-        told = {**(values.get("api_fields") or {}), **patch.api_fields}
-        changes["api_fields"] = {k: v for k, v in told.items() if v is not None} or None
+    told = {**(values.get("api_fields") or {}), **patch.api_fields}
+    if not is_open:  # else what completes it knows better
+        told["patched"] = sorted({*(told.get("patched") or ()), *patch.columns, *patch.body})
+    changes["api_fields"] = {k: v for k, v in told.items() if v is not None} or None
     changed = {**values, **changes}
     return {name: value for name, value in changed.items() if value is not None}
 
@@ -202,4 +203,5 @@ def _arrival(connection: Connection, node: Node, values: Values) -> Arrival:
         is_new=False,
         is_final=may_be_judged(row["status"]),
         was_final=may_be_judged(old["status"]),
+        is_patch=True,
     )

@@ -6,12 +6,14 @@ from typing import Any
 
 import pytest
 from fastapi.testclient import TestClient
+from sqlalchemy import update
 
 from kibitz_collector.access.keys import make_key
 from kibitz_collector.app import create_app
 from kibitz_collector.config import Settings
 from kibitz_collector.records import FileReference, LogBody
 from kibitz_collector.store import Store
+from kibitz_collector.store.rows import table
 from kibitz_collector.store.search import index_all
 from kibitz_collector.store.tables.jobs import Job
 from kibitz_collector.store.tables.logs import Log, LogMetadata, Trace
@@ -368,6 +370,24 @@ def test_a_patch_makes_monitors_run_again(client: TestClient, store: Store) -> N
     ok(client.patch(url, json={"output": "b"}))
     ok(client.patch(url, json={"output": "b"}))
     assert [job["log_id"] for job in rows(store, Job)] == [made["id"]] * 2
+
+
+def test_a_patch_below_makes_monitors_of_a_finished_trace_run_again(
+    client: TestClient, store: Store
+) -> None:
+    code = "def f(log):\n    return True\n"
+    ok(client.post("/api/evaluators", json={"path": "checks/x", "code": code}))
+    ok(client.post("/api/monitors", json={"evaluator": "checks/x", "on": "support/answer"}))
+    flow = open_flow(client)
+    tool = post(client, "tools", {"path": "t", "trace_parent_id": flow["id"], "output": "a"})
+    url = f"/v5/flows/logs/{flow['id']}"
+    ok(client.patch(url, json={"log_status": "complete", "output": "x"}))
+    with store.write() as session:
+        session.connection().execute(update(table(Job)).values(state="done"))
+    for _ in range(2):
+        changed = f"/v5/tools/{tool['tool_id']}/log/{tool['id']}"
+        ok(client.patch(changed, json={"output": "b"}))
+    assert [job["log_id"] for job in rows(store, Job)] == [flow["id"]] * 2
 
 
 # --- traces
