@@ -55,9 +55,10 @@ TEXTS = [
     "WzFd",
     f"{2**64}.fire_x",
 ]
-# Where PostgreSQL is stricter than SQLite; the rest never gets as far as a database.
-POSTGRES_TEXTS = ["a\0b", "💥", str(2**31), str(2**63), "-1", "x" * 20_000, "(" * 10_000]
-POSTGRES_VALUES = [r'"\ud800"', r'"a\u0000b"', str(2**31), str(2**63), '"' + "x" * 300_000 + '"']
+# What a database minds, PostgreSQL above all; the rest is for the readers of filters and cursors.
+STORED_TEXTS = ["a\0b", "💥", str(2**31), str(2**63), "-1", "x" * 20_000, "(" * 10_000]
+STORED_VALUES = [r'"\ud800"', r'"a\u0000b"', str(2**31), str(2**63)]
+READ_PARAMETERS = ("q", "cursor", "after")
 FORM_TEXTS = ["", "a\0b", "💥", "1e400", "NaN", "9" * 5000, "(" * 10_000]
 JSON_VALUES = [
     r'"\ud800"',
@@ -81,14 +82,9 @@ JSON_VALUES = [
     "[" * 500 + "]" * 500,
     "[" * 60_000 + "]" * 60_000,
 ]
-BODIES = [
-    b"",
+NO_JSON = [
     b"{",
     b"\xff\xfe",
-    b"null",
-    b"[]",
-    b'"x"',
-    b'{"a": 1, "a": 2}',
     b"[" * 100_000,
     b'{"a":' * 100_000,
     '{"a": 1}'.encode("utf-16"),
@@ -117,8 +113,19 @@ FORMS: dict[str, dict[str, str]] = {
     },
     "/alerts/change": {"action": "on", "id": "rule_none"},
     "/alerts/channels": {"name": "x", "url": "http://127.0.0.1:9/", "secret": ""},
+    "/health/replay": {"id": "1"},
     "/alerts/channels/change": {"action": "test", "id": "chan_none"},
 }
+
+
+def says_why(response: httpx.Response) -> bool:
+    """Tell whether a refusal has words in it: a page, our form, or that of the v5 contract."""
+    if response.headers["content-type"].startswith("text/html"):
+        return True
+    body = response.json()
+    if "detail" in body:
+        return bool(body["detail"])
+    return bool(body["error"]["message"])
 
 
 class Target:
@@ -127,9 +134,9 @@ class Target:
     def __init__(self, client: TestClient, known: dict[str, str], *, is_postgres: bool) -> None:
         self.client = client
         self.known = known
-        self.texts = POSTGRES_TEXTS if is_postgres else TEXTS
-        self.form_texts = POSTGRES_TEXTS[:3] if is_postgres else FORM_TEXTS
-        self.values = POSTGRES_VALUES if is_postgres else JSON_VALUES
+        self.texts = STORED_TEXTS if is_postgres else TEXTS
+        self.form_texts = STORED_TEXTS[:3] if is_postgres else FORM_TEXTS
+        self.is_postgres = is_postgres
         self.api: dict[str, Any] = client.get("/openapi.json").json()
 
     def path(self, template: str) -> str:
@@ -142,8 +149,7 @@ class Target:
         what = f"{method} {path[:200]} {str(more)[:200]}: {response.status_code}"
         assert response.status_code < 500, f"{what} {response.text[:300]}"
         if response.status_code >= 400 and method != "HEAD":
-            is_page = response.headers["content-type"].startswith("text/html")
-            assert is_page or response.json()["error"]["message"], what
+            assert says_why(response), f"{what} {response.text[:300]}"
         return response
 
 
@@ -183,7 +189,7 @@ def module_postgres_url(postgres: str) -> Iterator[str]:
 def _fill(client: TestClient, store: Store) -> dict[str, str]:
     """Make one of everything; returns path parameters that lead somewhere."""
     log = log_record("log_a", kind="flow", path="support/answer", session_id="chat", user="u1")
-    store.ingest(WORKSPACE, [log])
+    store.ingest(WORKSPACE, [log, log_record("log_b", trace="b" * 32)])
 
     def make(url: str, **body: Any) -> str:
         made = client.post(url, json=body)
@@ -227,6 +233,8 @@ def sound_body(target: Target, operation: dict[str, Any]) -> Any:
     known = {"evaluator": "checks/good", "on": "support/answer", "code": GOOD, "log_id": "log_a"}
     known |= {"config": {"url": "http://127.0.0.1:9/hook"}, "kind": "webhook"}
     known |= {"metric": "count(logs) over 10m", "start_time": "2026-11-21T10:00:00Z"}
+    if not isinstance(body, dict):
+        return body
     return {name: known.get(name, value) for name, value in body.items()}
 
 
@@ -270,7 +278,7 @@ def test_hostile_addresses_are_answered(target: Target) -> None:
         body = sound_body(target, operation)
         for parameter in operation.get("parameters", []):
             name = parameter["name"]
-            for text in target.texts:
+            for text in target.texts if name in READ_PARAMETERS else STORED_TEXTS:
                 value = quote(text, safe="")
                 if parameter["in"] == "path":
                     address = target.path(path.replace(f"{{{name}}}", value))
@@ -295,38 +303,6 @@ def test_hostile_addresses_of_pages_are_answered(target: Target) -> None:
                 target.ask("GET", f"{route.path}?{name}={value}", headers=html)
 
 
-def test_hostile_bodies_are_answered(target: Target) -> None:
-    headers = {"Content-Type": "application/json"}
-    for method, path, operation in operations(target):
-        body = sound_body(target, operation)
-        if body is None:
-            continue
-        address = target.path(path)
-        sound = target.ask(method, address, json=body)
-        assert "body." not in sound.text, (path, body, sound.text)  # else nothing below gets deep
-        for content in BODIES:
-            answer = target.ask(method, address, content=content, headers=headers)
-            assert answer.status_code in (400, 404, 409, 422), (path, content[:20])
-        plain = target.ask(method, address, content=json.dumps(body).encode())
-        assert plain.status_code == 415
-        assert "application/json" in plain.text
-        for name in body:
-            target.ask(method, address, json={k: v for k, v in body.items() if k != name})
-            for value in target.values:
-                text = json.dumps({**body, name: "@@"}).replace('"@@"', value)
-                target.ask(method, address, content=text.encode(), headers=headers)
-
-
-def test_endless_bodies_are_cut_off(target: Target) -> None:
-    for method, path, operation in operations(target):
-        if "requestBody" in operation:
-            headers = {"Content-Type": "application/json"}
-            answer = target.ask(
-                method, target.path(path), content=iter([b" " * 2**20] * 21), headers=headers
-            )
-            assert answer.status_code == 413
-
-
 def test_hostile_forms_are_answered(target: Target) -> None:
     headers = {"Accept": "text/html", "Content-Type": "application/x-www-form-urlencoded"}
     posts = [route for route in pages() if "POST" in (route.methods or ())]
@@ -341,6 +317,41 @@ def test_hostile_forms_are_answered(target: Target) -> None:
                 target.ask("POST", address, data={**form, name: text}, headers=headers)
 
 
+def test_hostile_bodies_are_answered(target: Target) -> None:
+    headers = {"Content-Type": "application/json"}
+    for method, path, operation in operations(target):
+        body = sound_body(target, operation)
+        if body is None:
+            continue
+        address = target.path(path)
+        sound = target.ask(method, address, json=body)
+        assert "body." not in sound.text, (path, body, sound.text)  # else nothing below gets deep
+        for content in NO_JSON:
+            answer = target.ask(method, address, content=content, headers=headers)
+            assert answer.status_code == 400, (path, content[:20])
+        for content in (b"", b"null", b"[]", b'"x"', b'{"a": 1, "a": 2}'):
+            target.ask(method, address, content=content, headers=headers)
+        plain = target.ask(method, address, content=json.dumps(body).encode())
+        assert plain.status_code == 415
+        assert "application/json" in plain.text
+        for name in body if isinstance(body, dict) else ():
+            target.ask(method, address, json={k: v for k, v in body.items() if k != name})
+            is_large = target.is_postgres or path.startswith("/v5/")
+            for value in STORED_VALUES if is_large else JSON_VALUES:
+                text = json.dumps({**body, name: "@@"}).replace('"@@"', value)
+                target.ask(method, address, content=text.encode(), headers=headers)
+
+
+def test_endless_bodies_are_cut_off(target: Target) -> None:
+    for method, path, operation in operations(target):
+        if "requestBody" in operation:
+            headers = {"Content-Type": "application/json"}
+            answer = target.ask(
+                method, target.path(path), content=iter([b" " * 2**20] * 21), headers=headers
+            )
+            assert answer.status_code == 413
+
+
 def test_the_collector_is_as_well_as_before(target: Target) -> None:
-    assert target.ask("GET", "/api/logs/log_a").json()["body"]["output"] == "fine"
+    assert target.ask("GET", "/api/logs/log_b").json()["body"]["output"] == "fine"
     assert target.ask("GET", "/readyz").json() == {"status": "ready"}
