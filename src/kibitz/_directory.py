@@ -37,6 +37,11 @@ MAPPABLE = frozenset(
     ]
 )
 
+# Files this process has adopted: to open one again and close it would give up the lock on it.
+_TAKEN: set[Path] = set()
+
+_YOUNG_DRAFT_S = 2.0  # its maker may not have locked it yet
+
 # Process ids (ours, not the system's) whose spool is open in this very process: a POSIX lock does
 # not keep a process from its own files.
 ALIVE: set[str] = set()
@@ -204,8 +209,8 @@ def create_segment(directory: Path, name: str, size: int, header: Header) -> Seg
     draft = directory / f"{name}.new"
     fd = os.open(draft, flags, 0o600)
     try:
+        fcntl.lockf(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)  # first: a draft without it is abandoned
         allocate(fd, size)
-        fcntl.lockf(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
         segment = Segment(directory / f"{name}.seg", fd, size, header)
         draft.rename(segment.path)
     except BaseException:
@@ -258,6 +263,7 @@ class Orphan:
         self.process = opened.header.process
         self.written_ns = max(opened.header.created_ns, os.fstat(fd).st_mtime_ns)
         self._fd = fd
+        self._data, self._start = data, opened.start
         self._scan = Scan(data, opened.start)
         self._records = iter(self._scan)
         self._waiting: Record | None = next(self._records, None)
@@ -285,6 +291,19 @@ class Orphan:
         with contextlib.suppress(OSError):
             os.pwrite(self._fd, *note(offset))
 
+    def trim(self) -> None:
+        """Cut off what was allocated and never written; without records the file goes."""
+        if self.is_read:
+            self.finish()
+            return
+        scan = Scan(self._data, self._start)
+        end = max(record.end for record in scan)
+        if self._is_damaged or scan.damaged:
+            return
+        trailer = self.header.trailer()
+        os.pwrite(self._fd, trailer, end)
+        os.ftruncate(self._fd, end + len(trailer))
+
     def finish(self) -> None:
         """Remove the file, as all is delivered; with unreadable parts, keep it in `quarantine/`."""
         if self._is_damaged or self._scan.damaged:
@@ -295,9 +314,12 @@ class Orphan:
         self.release()
 
     def release(self) -> None:
-        """Give up the lock."""
-        with contextlib.suppress(OSError):
-            os.close(self._fd)
+        """Give up the lock; only the first call counts."""
+        fd, self._fd = self._fd, -1
+        if fd >= 0:
+            _TAKEN.discard(self.path)
+            with contextlib.suppress(OSError):
+                os.close(fd)
 
 
 def quarantine(path: Path) -> None:
@@ -327,13 +349,49 @@ def _segments(directory: Path) -> list[Path]:
                 continue
             if entry.name.endswith(".seg"):
                 found.append(Path(entry.path))
-            elif entry.name.endswith(".new") and time.time() - entry.stat().st_mtime > 3600:
-                os.unlink(entry.path)  # its maker died before it was usable
     return found
+
+
+def remove_drafts(directory: Path) -> None:
+    """Remove segments whose maker died before they were usable; they hold nothing."""
+    with contextlib.suppress(OSError):
+        for path in directory.glob("*.new"):
+            if path.name.partition("-")[0] not in ALIVE:
+                _remove_draft(path)
+
+
+def _remove_draft(path: Path) -> None:
+    with contextlib.suppress(OSError):
+        if time.time() - path.stat().st_mtime < _YOUNG_DRAFT_S:
+            return
+        fd = os.open(path, os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW)
+        try:
+            fcntl.lockf(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            path.unlink()
+        finally:
+            os.close(fd)
+
+
+def trim(directory: Path, done: set[str]) -> None:
+    """Free what dead processes have allocated and never filled; `done` are files looked at."""
+    for path in _segments(directory):
+        if path.name not in done:
+            done.add(path.name)
+            _trim(path)
+
+
+def _trim(path: Path) -> None:
+    orphan = adopt_file(path)
+    if orphan is not None:
+        with contextlib.suppress(OSError):
+            orphan.trim()
+        orphan.release()
 
 
 def adopt_file(path: Path) -> Orphan | None:
     """Take over one segment; None if its owner lives, another has it, or no header holds."""
+    if path in _TAKEN:
+        return None
     try:
         fd = os.open(path, os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW)
     except OSError:
@@ -347,6 +405,8 @@ def adopt_file(path: Path) -> Orphan | None:
         orphan = None
     if orphan is None:
         os.close(fd)
+    else:
+        _TAKEN.add(path)
     return orphan
 
 

@@ -70,6 +70,11 @@ class Header:
         """Write the header as it stands in the file."""
         return orjson.dumps({name: getattr(self, name) for name in self.__slots__})
 
+    def trailer(self) -> bytes:
+        """Write the header as it stands at the file's end."""
+        text = self.to_json()
+        return text + _PREFIX.pack(_FILE_MAGIC, self.version, len(text), zlib.crc32(text))
+
     @classmethod
     def from_json(cls, text: bytes) -> Header | None:
         """Read a header; None if a field is missing or of another type."""

@@ -134,6 +134,7 @@ class Spool:
         self._ring_source = RingSource(self)
         self._numbers = itertools.count()
         self._opened = 0
+        self._trimmed: set[str] = set()  # files of others that were looked at
         self._unseen_bytes = 0
         self._used_bytes = 0
         self._longest = min(LONGEST_RECORD_BYTES, settings.segment_bytes // 2)
@@ -248,6 +249,7 @@ class Spool:
                 raise ValueError('durability="memory" was asked for')
             if reason := _directory.prepare(self._directory):
                 raise ValueError(reason)
+            _directory.remove_drafts(self._directory)
             self._used_bytes = _directory.usage_bytes(self._directory)
             self._is_prepared = True
         cap = self._settings.spool_max_bytes
@@ -283,8 +285,7 @@ class Spool:
         elif self._is_prepared:
             if now >= self._rescan_at:
                 self._rescan_at = now + RESCAN_S
-                self._used_bytes = _directory.usage_bytes(self._directory)
-                self._end_slimming()
+                self._look_at_usage()
             self._leave_deleted()
             segment = self._segment
             if segment is not None and segment.is_past(0.5) and self._next is None:
@@ -298,6 +299,14 @@ class Spool:
         if self._pending and not self._lock.locked():
             with self._lock:
                 self._write_pending()
+
+    def _look_at_usage(self) -> None:
+        _directory.remove_drafts(self._directory)
+        self._used_bytes = _directory.usage_bytes(self._directory)
+        if self._used_bytes > self._settings.spool_max_bytes / 2:
+            _directory.trim(self._directory, self._trimmed)
+            self._used_bytes = _directory.usage_bytes(self._directory)
+        self._end_slimming()
 
     def retry_disk(self) -> None:
         """Do not wait any longer before the disk is tried again."""

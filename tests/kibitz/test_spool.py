@@ -3,6 +3,8 @@
 import gc
 import os
 import signal
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -347,3 +349,30 @@ def test_durability_machine_brings_pages_to_the_disk(
     spool.put(SPAN, span_payload(1))
     spool.prepare()
     assert synced == list(spool.segments)
+
+
+def test_what_killed_processes_allocated_does_not_fill_the_spool(spools: Spools) -> None:
+    program = """
+import os, sys
+from tests.kibitz.test_spool import Spools, SPAN, span_payload
+from pathlib import Path
+spool = Spools(Path(sys.argv[1])).make(spool_max_bytes=16 * 2**20)
+spool.put(SPAN, span_payload(1))
+spool.prepare()
+(spool.target.directory / f"{spool.process}-000009.new").write_bytes(bytes(2**20))
+os.utime(spool.target.directory / f"{spool.process}-000009.new", (1, 1))
+os._exit(0)
+"""
+    for _ in range(5):
+        subprocess.run([sys.executable, "-c", program, str(spools.folder)], check=True)
+    spool = spools.make(spool_max_bytes=16 * 2**20)
+    spool.put(SPAN, span_payload(2))
+    assert not list(spool.target.directory.glob("*.new"))
+    spool.prepare()
+    assert _directory.usage_bytes(spool.target.directory) < 3 * 2**20
+    left = 0
+    while (orphan := _directory.adopt(spool.target.directory)) is not None:
+        left += len(orphan.read(9, 10**6))
+        orphan.finish()
+    assert left == 5
+    assert not (spool.target.directory / "quarantine").exists()
