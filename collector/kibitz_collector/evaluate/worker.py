@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from kibitz_collector.config import Settings
+from kibitz_collector.errors import Busy
 from kibitz_collector.evaluate.evaluators import EVALUATORS
 from kibitz_collector.evaluate.judgments import judgment_log_id, judgment_record
 from kibitz_collector.evaluate.logs import evaluator_log, evaluator_tree, record_of
@@ -55,10 +56,12 @@ class EvaluationWorker:
         self._lane: Lane = lane
         self._lease_ns = int(settings.job_lease_s * 1e9)
         self._in_hand: Claim | None = None
+        self._owed: Claim | None = None
         self._pruned_ns = clock()
 
     def run_once(self) -> bool:
         """Judge one batch; False: nothing is waiting."""
+        self._release_owed()
         now_ns = self._clock()
         with self._store.read() as session:
             if not claims.is_work_waiting(session, now_ns, lane=self._lane):
@@ -73,6 +76,9 @@ class EvaluationWorker:
         self._in_hand = claim
         try:
             self._judge(claim)
+        except Busy:
+            self._owed = claim  # no fault of the jobs; given back once the database is there
+            raise
         except Exception as error:
             # Put off before the error goes on: a row that fails must not be first in line again.
             with self._store.write() as session:
@@ -81,6 +87,12 @@ class EvaluationWorker:
         finally:
             self._in_hand = None
         return True
+
+    def _release_owed(self) -> None:
+        if self._owed is not None:
+            with self._store.write() as session:
+                claims.release(session, self._owed)
+            self._owed = None
 
     def keep(self) -> None:
         """Make the lease of the batch in hand longer; to be called while `run_once` runs."""

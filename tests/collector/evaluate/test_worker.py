@@ -8,12 +8,15 @@ from typing import Any
 import pytest
 
 from kibitz_collector.config import Settings
+from kibitz_collector.errors import Busy
 from kibitz_collector.evaluate.sandbox import Limits, Sandbox, SandboxFailure, open_jail
 from kibitz_collector.evaluate.worker import EvaluationWorker, IdleTraceWorker
+from kibitz_collector.query import parse
 from kibitz_collector.records import LogBody
 from kibitz_collector.store import Store
 from kibitz_collector.store.queries import evaluation as queries
 from kibitz_collector.store.queries import logs as log_queries
+from kibitz_collector.store.writes import claims
 from kibitz_collector.store.writes import evaluation as writes
 from tests.collector.evaluate.samples import WORKSPACE, log_record, register
 
@@ -301,3 +304,45 @@ def test_resumed_evaluator_judges_what_waited(store: Store, sandbox: Sandbox) ->
         writes.resume_evaluator(session, WORKSPACE, version_id)
     run_all(store, sandbox)
     assert judgments(store, "log_fine") == {"checks/good": True}
+
+
+def test_worker_that_ended_after_judging_leaves_one_judgment(
+    store: Store, sandbox: Sandbox
+) -> None:
+    register(store, code="def evaluator(log):\n    return True\n", on="support/reply")
+    store.ingest(WORKSPACE, [log_record("log_a")])
+    first, late = (EvaluationWorker(store, sandbox, SETTINGS) for _ in range(2))
+    with store.write() as session:
+        claim = claims.claim(session, now_ns=time.time_ns(), lease_ns=1)
+    assert claim is not None
+    time.sleep(0.001)  # the lease is over
+    assert first.run_once()
+    late._judge(claim)  # held up until now
+    with store.read() as session:
+        summary = log_queries.get_log(session, WORKSPACE, "log_a").summary
+        assert len(summary.judgments) == 1
+        assert log_queries.count_logs(session, WORKSPACE, parse("kind:evaluator")) == 1
+
+
+def test_database_that_is_away_costs_a_job_no_attempt(sqlite_store: Store) -> None:
+    class Away(Sandbox):
+        """Stands for what a batch meets when the database goes away under it."""
+
+        def run(self, *_: Any, **__: Any) -> Any:
+            raise Busy("the database cannot be used now")
+
+        def close(self) -> None:
+            return
+
+    register(sqlite_store, code="def evaluator(log):\n    return True\n", on="support/reply")
+    sqlite_store.ingest(WORKSPACE, [log_record("log_a")])
+    worker = EvaluationWorker(sqlite_store, Away(), SETTINGS)
+    for _ in range(7):
+        with pytest.raises(Busy):
+            worker.run_once()
+    with sqlite_store.read() as session:
+        counts = queries.count_jobs(session, WORKSPACE, time.time_ns())
+    assert (counts.running, counts.dead) == (1, 0)
+    worker._release_owed()
+    with sqlite_store.read() as session:
+        assert queries.count_jobs(session, WORKSPACE, time.time_ns()).waiting == 1
