@@ -10,7 +10,8 @@ PUBLIC = {
     "errors": "ConfigError ExportError IntegrationError KibitzError",
     "decorators": "evaluator flow prompt tool ToolFunction",
     "grouping": "current CurrentLog extract inject judge propagate session",
-    "set-up": "FlushResult flush handler init instrument shutdown tracer_provider uninstrument __version__",
+    "set-up": "FlushResult flush handler init instrument shutdown tracer_provider uninstrument "
+    "__version__",
 }
 
 

@@ -118,6 +118,7 @@ def _option(value: Any, content: dict[str, Any]) -> str:
 
 
 def content_for(evaluator: str, value: Any) -> dict[str, Any]:
+    """Return what an evaluator nobody described is made of, from its first judgment."""
     return_type, options = KNOWN.get(evaluator, (infer_return_type(value), []))
     content: dict[str, Any] = {"evaluator_type": "human", "return_type": return_type}
     return content | ({"options": options} if options else {})
