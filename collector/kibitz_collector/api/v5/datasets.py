@@ -6,6 +6,7 @@ from typing import Any, Literal
 
 import anyio
 from fastapi import Request
+from pydantic import ValidationError
 from starlette.concurrency import run_in_threadpool
 
 from kibitz_collector.access.http import Context
@@ -20,6 +21,7 @@ from kibitz_collector.api.v5.file_answers import (
 from kibitz_collector.api.v5.file_routes import DEFAULT_SIZE, FileRoutes, all_versions
 from kibitz_collector.api.v5.forms import read_form
 from kibitz_collector.api.v5.models.files import DatapointResponse, DatasetResponse, FileResponse
+from kibitz_collector.api.v5.models.kernels import Datapoint
 from kibitz_collector.api.v5.models.shared import Page, Paginated, Records, Size
 from kibitz_collector.api.v5.models.upserts import DatasetRequest
 from kibitz_collector.errors import Busy, Invalid
@@ -144,7 +146,7 @@ async def upload_csv(
             version_description=form.texts.get("version_description"),
             made_by=caller.key_id,
         )
-        points = [datapoint_content(one) for one in read_csv(form.files["file"])]
+        points = [_checked(one) for one in read_csv(form.files["file"])]
         return _change(caller, change, points, action="add", base=(base, None))
 
     return await run_in_threadpool(add)
@@ -174,6 +176,15 @@ def _change(
         )
         extras = _with_datapoints(session, [version] if with_datapoints else [])
         return answer_file(session, caller.workspace_id, file_id, version, extras)
+
+
+def _checked(datapoint: Json) -> Json:
+    """Return a datapoint as it is stored. Raises: Invalid: a request could not say it either."""
+    try:
+        read = Datapoint.model_validate(datapoint)
+    except ValidationError as error:
+        raise Invalid(f"a datapoint is refused: {error.errors()[0]['msg']}") from None
+    return datapoint_content(read.model_dump(exclude_none=True))
 
 
 def _base(

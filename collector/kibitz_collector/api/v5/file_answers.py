@@ -30,6 +30,7 @@ from kibitz_collector.api.v5.models.shared import (
     EnvironmentResponse,
     EvaluatorAggregate,
     ToolFunction,
+    is_deep,
 )
 from kibitz_collector.files.identity import tool_type
 from kibitz_collector.files.promptfile import serialize
@@ -137,10 +138,9 @@ def _answer(one: Described, linked: Mapping[str, Json], extras: Extras) -> FileR
                 attributes=spec.attributes,
             )
         case "flow":
-            attributes = content.get("attributes")
             return FlowResponse(
                 **_logged(one, extras),
-                attributes=attributes if isinstance(attributes, dict) else {},
+                attributes=_object(content.get("attributes")) or {},
             )
         case "dataset":
             return _dataset(one, extras)
@@ -340,7 +340,7 @@ def _properties(function: ToolFunction | None) -> Json:
 
 
 def _object(value: Any) -> Json | None:
-    return value if isinstance(value, dict) else None
+    return value if isinstance(value, dict) and not is_deep(value) else None
 
 
 def _text(value: Any) -> str | None:

@@ -127,6 +127,8 @@ def test_csv_is_added_to_the_default_version(client: TestClient, told: str) -> N
         (form("a\n1\n").replace(b"a.csv", b"\xff"), "multipart/form-data", 200, ""),
         (form("a\n\xff").replace(b"\xc3\xbf", b"\xff"), "multipart/form-data", 422, "not UTF-8"),
         (form("messages\n{}"), "multipart/form-data", 422, "list of objects"),
+        (form("messages\n[{}]"), "multipart/form-data", 422, "datapoint is refused"),
+        (form("target\n" + '{"a":' * 900 + "1" + "}" * 900), "multipart/form-data", 422, "deeper"),
         (form("a\n1")[:-12], "multipart/form-data", 400, "breaks off"),
         (b"a,b\n1,2\n", "multipart/form-data", 400, "no boundary"),
         (b"a,b\n1,2\n", "text/csv", 415, "send multipart/form-data"),

@@ -215,6 +215,22 @@ def test_files_of_all_types_are_listed_together(client: TestClient, staging: str
     assert "temperature: 0.2" in found["raw_file_content"]
 
 
+def test_content_too_deep_to_be_written_back_is_refused(client: TestClient) -> None:
+    nested: dict[str, Any] = {}
+    for _ in range(300):
+        nested = {"a": nested}
+    function = {"name": "f", "description": "", "parameters": nested}
+    for group, body in (
+        ("flows", {"attributes": nested}),
+        ("prompts", {"model": "m", "other": nested}),
+        ("tools", {"function": function}),
+        ("datasets", {"datapoints": [{"target": nested}]}),
+    ):
+        refused = client.post(group, json={"path": "p", **body})
+        assert refused.status_code == 422
+        assert "deeper" in refused.text
+
+
 def test_unknown_places_are_named_as_the_clients_expect(client: TestClient) -> None:
     upsert(client, "prompts")
     assert get(client, "files", 404, path="x/y")["detail"] == "Directory `x/y` does not exist"

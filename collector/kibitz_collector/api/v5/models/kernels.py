@@ -129,9 +129,9 @@ class EvaluatorSpec(Body):
 class Datapoint(Body):
     """One test case."""
 
-    inputs: dict[str, Any] | None = Field(default_factory=dict)
+    inputs: JsonObject | None = Field(default_factory=dict)
     messages: list[ChatMessage] | None = None
-    target: dict[str, Any] | None = None
+    target: JsonObject | None = None
 
 
 def content_of(said: Body, kernel: type[Body]) -> dict[str, Any]:

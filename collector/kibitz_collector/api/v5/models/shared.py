@@ -3,11 +3,35 @@
 from datetime import datetime
 from typing import Annotated, Any, Generic, Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 T = TypeVar("T")
-JsonObject = dict[str, Any]
+MAX_DEPTH = 100
 MAX_PAGE = 2**31
+
+
+def is_deep(value: Any) -> bool:
+    """Tell whether JSON is nested deeper than it can be written back."""
+    level = [value]
+    for _ in range(MAX_DEPTH):
+        level = [
+            item
+            for one in level
+            if isinstance(one, dict | list)
+            for item in (one.values() if isinstance(one, dict) else one)
+        ]
+        if not level:
+            return False
+    return True
+
+
+def _shallow(value: dict[str, Any]) -> dict[str, Any]:
+    if is_deep(value):
+        raise ValueError(f"nested deeper than {MAX_DEPTH} levels")
+    return value
+
+
+JsonObject = Annotated[dict[str, Any], AfterValidator(_shallow)]
 
 # Enums are open: a client may know values that we do not.
 FileSortBy = Literal["created_at", "updated_at", "name"]
