@@ -1,12 +1,7 @@
 """One way to call a Prompt, a Tool or an Agent: render, ask, store a Log; for API, judges, runs."""
 
-from kibitz_collector.calls.agents import (
-    AgentEvent,
-    AgentRun,
-    resume_agent,
-    run_agent,
-    start_agent,
-)
+from kibitz_collector.calls.agent_runs import AgentRun, resume_agent
+from kibitz_collector.calls.agents import AgentEvent, run_agent, start_agent
 from kibitz_collector.calls.asking import Piece, Sample
 from kibitz_collector.calls.labels import Labels
 from kibitz_collector.calls.prompts import PromptCall, call_prompt, stream_prompt

@@ -1,30 +1,24 @@
 """Calls an Agent: model and Tools in turn, until it is done, or a call comes that the caller runs.
 
-The Agent's Log is open from the first turn to the end. It holds the conversation, so a suspended
-Agent is continued from its Log by any process. Turns and Tools are Logs below it.
+The Agent's Log is open from the first turn to the end; turns and Tools are Logs below it.
 """
 
-import time
-from collections.abc import Generator, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Generator
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import orjson
 
 from kibitz_collector.access.connections import Keys
 from kibitz_collector.access.http import Context
+from kibitz_collector.calls.agent_runs import AgentRun, close_log, open_log
 from kibitz_collector.calls.asking import Piece, Sample, ask, ask_streamed
 from kibitz_collector.calls.callables import Callable, find_callables, run_callable
 from kibitz_collector.calls.labels import Labels
 from kibitz_collector.calls.prompts import PromptCall, to_question
 from kibitz_collector.calls.targets import Target
 from kibitz_collector.calls.tools import RunTool
-from kibitz_collector.errors import Conflict, Invalid
-from kibitz_collector.providers import ProviderError
-from kibitz_collector.records import Json, LogBody, LogRecord, Message, Tokens
-from kibitz_collector.store.queries import files as file_queries
-from kibitz_collector.store.queries import logs as log_queries
-from kibitz_collector.store.writes.updates import LogPatch, update_log
+from kibitz_collector.records import Json, Message, Tokens
 
 DEFAULT_ITERATIONS = 10
 MAX_ITERATIONS = 200
@@ -40,7 +34,6 @@ EventType = Literal[
     "tool_start",
     "tool_end",
 ]
-_SUMS = ("prompt_tokens", "reasoning_tokens", "output_tokens", "prompt_cost", "output_cost")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,30 +47,6 @@ class AgentEvent:
     log_id: str | None = None  # tool_end: of the Tool's Log
 
 
-@dataclass(slots=True, kw_only=True)
-class AgentRun:
-    """An Agent under way. `messages` is the conversation without the template."""
-
-    target: Target
-    log_id: str
-    messages: list[Message]
-    inputs: Json = field(default_factory=dict)
-    tool_choice: str | Json | None = None  # of the first turn
-    keys: Keys | None = field(default=None, repr=False)
-    labels: Labels = field(default_factory=Labels)
-    turns: int = 0
-    sums: Json = field(default_factory=dict)
-    finish_reason: str | None = None
-    is_suspended: bool = False
-    error: ProviderError | None = None
-
-    @property
-    def last_reply(self) -> Message | None:
-        """Return what the model said last."""
-        said = [one for one in self.messages if one.get("role") == "assistant"]
-        return said[-1] if said else None
-
-
 def start_agent(
     caller: Context,
     target: Target,
@@ -88,7 +57,7 @@ def start_agent(
     keys: Keys | None = None,
     labels: Labels | None = None,
 ) -> AgentRun:
-    """Open the Log of an Agent.
+    """Begin with an Agent: its Log is open from now on.
 
     Raises: Invalid: inputs are missing, or the content is not an Agent's.
     """
@@ -102,53 +71,9 @@ def start_agent(
         keys=keys,
         labels=labels,
     )
-    to_question(caller, _to_call(run), [])  # before there is a Log of it
-    (outcome,) = caller.store.ingest(caller.workspace_id, [_open_record(run)])
-    if outcome.error is not None:
-        raise Invalid(f"the Log could not be stored: {outcome.error}")
+    to_question(caller, _to_call(run), [])  # refused before there is a Log of it
+    open_log(caller, run)
     return run
-
-
-def resume_agent(
-    caller: Context, log_id: str, messages: Sequence[Message], keys: Keys | None
-) -> AgentRun:
-    """Take up a suspended Agent with the results of the calls it waits for.
-
-    Raises: NotFound. Conflict: it does not wait. Invalid: a result is missing.
-    """
-    with caller.store.read() as session:
-        detail = log_queries.get_log(session, caller.workspace_id, log_id)
-        summary, told = detail.summary, detail.body.api_fields or {}
-        if summary.kind != "agent" or summary.file_id is None or summary.version_id is None:
-            raise Invalid(f"Log {log_id!r} is not an Agent's")
-        version = file_queries.get_version(session, caller.workspace_id, summary.version_id)
-    if summary.status != "incomplete":
-        raise Conflict(f"Log {log_id!r} is {summary.status}; only an incomplete one goes on")
-    known = detail.body.messages or []
-    if not _unanswered(known):
-        raise Conflict(f"Log {log_id!r} waits for no result of a Tool")
-    conversation = [*known, *_new_results(known, messages)]
-    missing = _unanswered(conversation)
-    if missing:
-        wanted = ", ".join(f"{one['name']} ({one['id']})" for one in missing)
-        raise Invalid(f"messages must begin with the results (role tool) of: {wanted}")
-    path = summary.file_path or ""
-    return AgentRun(
-        target=Target(
-            kind="agent",
-            file_id=summary.file_id,
-            path=path,
-            version_id=version.id,
-            content=version.content,
-        ),
-        log_id=log_id,
-        messages=conversation,
-        inputs=detail.body.inputs or {},
-        keys=keys,
-        labels=Labels(environment=summary.environment, user=summary.user),
-        turns=int(told.get("turns") or 0),
-        sums={name: told[name] for name in _SUMS if name in told},
-    )
 
 
 def run_agent(
@@ -163,7 +88,7 @@ def run_agent(
         yield from _turns(caller, run, run_tool, is_streamed=is_streamed)
         is_left = False
     finally:
-        _close(caller, run, is_left=is_left)
+        close_log(caller, run, is_left=is_left)
     if run.is_suspended:
         yield AgentEvent(type="agent_turn_suspend", message="waits for results of Tools")
     else:
@@ -278,24 +203,6 @@ def _limit(content: Json) -> int:
     return min(told, MAX_ITERATIONS) if isinstance(told, int) and told > 0 else DEFAULT_ITERATIONS
 
 
-def _unanswered(messages: Sequence[Message]) -> list[Json]:
-    """Return the tool calls of the last reply that no message answers."""
-    asked: list[Json] = []
-    answered: set[str] = set()
-    for message in messages:
-        if message.get("role") == "assistant":
-            asked, answered = message.get("tool_calls") or [], set()
-        elif message.get("role") == "tool":
-            answered.add(str(message.get("tool_call_id")))
-    return [one for one in asked if one.get("id") not in answered]
-
-
-def _new_results(known: Sequence[Message], given: Sequence[Message]) -> list[Message]:
-    """Return what the caller adds, without results of calls that were run here."""
-    waiting = {one["id"] for one in _unanswered(known)}
-    return [m for m in given if m.get("role") != "tool" or m.get("tool_call_id") in waiting]
-
-
 def _add(sums: Json, sample: Sample) -> None:
     tokens = (sample.reply.tokens if sample.reply else None) or Tokens()
     parts = {
@@ -309,79 +216,3 @@ def _add(sums: Json, sample: Sample) -> None:
         known = [count for count in counts if count is not None]
         if known:
             sums[name] = sums.get(name, 0) + sum(known)
-
-
-# --- the Agent's own Log
-
-
-def _open_record(run: AgentRun) -> LogRecord:
-    labels = run.labels
-    body = LogBody(api_fields={"save": False})
-    if labels.is_saved:
-        body = LogBody(
-            inputs=run.inputs or None,
-            messages=run.messages or None,
-            metadata=labels.metadata,
-            api_fields=_told(run),
-        )
-    return LogRecord(
-        id=run.log_id,
-        is_named=True,
-        is_start=True,
-        kind="agent",
-        name=run.target.name,
-        start_ns=labels.start_ns or time.time_ns(),
-        trace_parent_id=labels.trace_parent_id,
-        session_id=labels.session_id,
-        file=run.target.reference,
-        environment=labels.environment,
-        source="api",
-        user=labels.user,
-        status="incomplete",
-        model=run.target.content.get("model"),
-        run_id=labels.run_id,
-        datapoint_id=labels.datapoint_id,
-        body=body,
-    )
-
-
-def _close(caller: Context, run: AgentRun, *, is_left: bool) -> None:
-    patch = LogPatch()
-    if run.is_suspended and not is_left:
-        patch.columns["status"] = "incomplete"
-    else:
-        status = "abandoned" if is_left else "complete"
-        patch.columns |= {"status": "error" if run.error else status, "end_ns": time.time_ns()}
-        patch.columns["finish_reason"] = run.finish_reason
-    if run.error is not None:
-        patch.columns["error_type"] = run.error.type
-        patch.body["error"] = {"type": run.error.type}
-    if run.labels.is_saved:
-        patch.api_fields = _told(run)
-        patch.body |= _payload(run)
-    with caller.store.write() as session:
-        job_count = update_log(
-            session,
-            caller.workspace_id,
-            run.log_id,
-            patch,
-            match_monitors=caller.settings.match_monitors,
-        )
-    caller.store.announce("logs")
-    if job_count:
-        caller.store.announce("jobs")
-
-
-def _payload(run: AgentRun) -> Json:
-    payload: Json = {"messages": run.messages}
-    if run.error is not None:
-        payload["error"] = {"type": run.error.type, "message": run.error.message}
-    elif not run.is_suspended and run.last_reply is not None:
-        payload["output_message"] = run.last_reply
-        payload["output"] = run.last_reply.get("content")
-    return payload
-
-
-def _told(run: AgentRun) -> Json:
-    told = {"turns": run.turns, "tool_choice": run.tool_choice, "source": run.labels.source}
-    return {name: value for name, value in told.items() if value is not None} | run.sums

@@ -524,6 +524,20 @@ def test_agent_waits_for_what_it_may_not_run_and_goes_on(
     assert len(model.requests) == 2
 
 
+def test_of_two_that_bring_the_result_one_goes_on(
+    client: TestClient, model: WireServer, agent: dict[str, Any]
+) -> None:
+    asked = call(client, "agents/call", **agent, **saying("use ask_user"))
+    result = [{"role": "tool", "content": "yes", "tool_call_id": "call_2"}]
+    app: Any = client.app
+    caller = Context(app.state.settings, app.state.store, 1, "full", None, NO_PRICES)
+    calls.resume_agent(caller, asked["id"], result, None)  # goes on, somewhere
+    late = client.post("agents/continue", json={"log_id": asked["id"], "messages": result})
+    assert late.status_code == 409
+    assert "goes on already" in late.json()["detail"]
+    assert len(model.requests) == 1
+
+
 def test_agent_that_never_ends_is_ended(
     client: TestClient, model: WireServer, agent: dict[str, Any]
 ) -> None:
