@@ -17,6 +17,7 @@ from sqlalchemy.engine import Connection
 from sqlmodel import Session
 
 from kibitz_collector.records import LogBody, LogError
+from kibitz_collector.store import dictionary
 from kibitz_collector.store.rows import storable, table
 from kibitz_collector.store.tables.content import Content
 
@@ -185,7 +186,7 @@ def decompress(data: bytes) -> bytes:
     """Undo `compress`."""
     decompressor = getattr(_local, "decompressor", None)
     if decompressor is None:  # neither direction is safe to share between threads
-        decompressor = _local.decompressor = zstandard.ZstdDecompressor()
+        decompressor = _local.decompressor = zstandard.ZstdDecompressor(dict_data=dictionary.load())
     plain: bytes = decompressor.decompress(data)
     return plain
 
@@ -282,8 +283,9 @@ def _short(text: str) -> str:
 def _compress(data: bytes) -> bytes:
     compressor = getattr(_local, "compressor", None)
     if compressor is None:
-        # Level 1: the higher ones cost three times as much for a tenth fewer bytes.
-        compressor = _local.compressor = zstandard.ZstdCompressor(level=1)
+        compressor = _local.compressor = zstandard.ZstdCompressor(
+            level=dictionary.LEVEL, dict_data=dictionary.load()
+        )
     compressed: bytes = compressor.compress(data)
     return compressed
 
@@ -300,6 +302,7 @@ def _take_out(values: Values, seen: SeenHashes) -> tuple[Values, list[Any], dict
     """Split a body into what is its own and what it shares with others."""
     references: list[Any] = []
     contents: dict[bytes, bytes] = {}
+    shared: dict[str, str] = {}  # text -> hash
 
     def share(value: Any, path: _Path, always: bool) -> bool:
         data = orjson.dumps(value)
@@ -310,7 +313,16 @@ def _take_out(values: Values, seen: SeenHashes) -> tuple[Values, list[Any], dict
             return False
         references.append([path, value_hash.hex()])
         contents[value_hash] = data
+        if isinstance(value, str):
+            shared[value] = value_hash.hex()
         return True
+
+    def share_again(value: str, path: _Path) -> bool:
+        """Take out a text that has just been taken out elsewhere: one copy costs as much as two."""
+        value_hash = shared.get(value)
+        if value_hash is not None:
+            references.append([path, value_hash])
+        return value_hash is not None
 
     kept = dict(values)
     if "tools" in kept and share(kept["tools"], ["tools"], True):
@@ -323,9 +335,12 @@ def _take_out(values: Values, seen: SeenHashes) -> tuple[Values, list[Any], dict
             long = [
                 key
                 for key, value in holder.items()
-                if isinstance(value, str)
-                and len(value) >= SHARE_BYTES
-                and share(value, [name, key], False)
+                if value.__class__ is str
+                and len(value) >= SHARE_ALWAYS_BYTES
+                and (
+                    share_again(value, [name, key])
+                    or (len(value) >= SHARE_BYTES and share(value, [name, key], False))
+                )
             ]
             if long:
                 kept[name] = {**holder, **dict.fromkeys(long)}

@@ -115,6 +115,7 @@ class LogMetadata(Table, table=True):
     __tablename__ = "log_metadata"
     __table_args__: ClassVar[Any] = (
         Index("ix_log_metadata_value", "workspace_id", "key", "value", "seq"),
+        {"sqlite_with_rowid": False},  # one tree instead of two
     )
 
     seq: int = big(primary_key=True, sa_column_kwargs={"autoincrement": False})

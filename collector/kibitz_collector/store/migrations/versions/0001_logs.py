@@ -283,6 +283,7 @@ def upgrade() -> None:
         sa.Column("value", sa.Text(), nullable=False),
         sa.Column("number", sa.Double(), nullable=True),
         sa.PrimaryKeyConstraint("seq", "key", name=op.f("pk_log_metadata")),
+        sqlite_with_rowid=False,
     )
     op.create_index(
         "ix_log_metadata_value",

@@ -1,0 +1,36 @@
+import hashlib
+from pathlib import Path
+
+import orjson
+import zstandard
+
+from kibitz_collector.records import LogBody
+from kibitz_collector.store import dictionary
+from kibitz_collector.store.bodies import SeenHashes, decode_body, encode_body
+
+SYSTEM = "You are patient and exact. " * 10
+
+
+def test_the_dictionary_of_stored_documents_never_changes():
+    text = Path(dictionary.__file__).with_name("dictionary.txt").read_bytes()
+    assert hashlib.sha256(text).hexdigest() == (
+        "c2875843ec87ca010b14b9cc5949a639cbe60f44512e9dbd89f40c4beb237432"
+    )
+
+
+def test_a_document_written_without_the_dictionary_is_read():
+    document = zstandard.compress(orjson.dumps([1, {"output": "hello"}, []]))
+    assert decode_body(document, {}) == LogBody(output="hello")
+
+
+def test_a_shared_text_is_taken_out_of_the_raw_attributes_too():
+    body = LogBody(
+        messages=[{"role": "system", "content": SYSTEM}],
+        attributes={"llm.input_messages.0.message.content": SYSTEM, "other": "x"},
+    )
+    encoded = encode_body(body, SeenHashes())
+    assert encoded.document is not None
+    plain = zstandard.ZstdDecompressor(dict_data=dictionary.load()).decompress(encoded.document)
+    assert SYSTEM[:100].encode() not in plain
+    assert list(encoded.contents.values()) == [orjson.dumps(SYSTEM)]
+    assert decode_body(encoded.document, encoded.contents) == body
