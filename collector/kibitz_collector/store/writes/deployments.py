@@ -12,12 +12,8 @@ from kibitz_collector.store.queries.environments import EnvironmentView, get_env
 from kibitz_collector.store.rows import table
 from kibitz_collector.store.tables.jobs import Monitor
 from kibitz_collector.store.writes.claims import bump_revision
-from kibitz_collector.store.writes.files import (
-    DEPLOYMENT,
-    ENVIRONMENT,
-    FILE,
-    default_environment,
-)
+from kibitz_collector.store.writes.defaults import DEPLOYMENT, ENVIRONMENT, default_environment
+from kibitz_collector.store.writes.files import FILE
 
 MONITOR = table(Monitor)
 

@@ -1,4 +1,4 @@
-"""Makes Files, Versions and first deployments on demand, in bulk."""
+"""Makes Files and Versions on demand, in bulk."""
 
 import time
 from collections.abc import Iterable, Sequence
@@ -11,25 +11,18 @@ from sqlmodel import Session
 
 from kibitz_collector.errors import Conflict
 from kibitz_collector.files.identity import FILE_PREFIXES, content_hash, version_id
-from kibitz_collector.files.ids import hashed_id, random_id
+from kibitz_collector.files.ids import random_id
 from kibitz_collector.records import FileKind, FileReference, FileRegistration, Json
 from kibitz_collector.store import dialect
 from kibitz_collector.store.rows import table
 from kibitz_collector.store.tables.counters import Counter
-from kibitz_collector.store.tables.files import (
-    Deployment,
-    Directory,
-    Environment,
-    File,
-    Version,
-)
+from kibitz_collector.store.tables.files import Directory, File, Version
+from kibitz_collector.store.writes.defaults import DEPLOYMENT, ENVIRONMENT, deploy_first
 
 FILE, VERSION, DIRECTORY = table(File), table(Version), table(Directory)
-ENVIRONMENT, DEPLOYMENT = table(Environment), table(Deployment)
 COUNTER = table(Counter)
 REVISION = "files"
 """The counter that moves whenever a File is moved, or a File or Version is deleted."""
-DEFAULT_ENVIRONMENT = "production"
 _CHUNK = 400
 
 FileIds = tuple[str, str | None]
@@ -179,28 +172,6 @@ def ensure_directories(connection: Connection, workspace_id: int, path: str, now
         connection.execute(dialect.insert(connection, DIRECTORY).on_conflict_do_nothing(), rows)
 
 
-def default_environment(connection: Connection, workspace_id: int, now_ns: int) -> str:
-    """Return the id of the default environment, making it when there is none."""
-    statement = select(ENVIRONMENT.c.id).where(
-        ENVIRONMENT.c.workspace_id == workspace_id, ENVIRONMENT.c.is_default
-    )
-    known: str | None = connection.execute(statement).scalar()
-    if known is not None:
-        return known
-    connection.execute(
-        dialect.insert(connection, ENVIRONMENT).on_conflict_do_nothing(),
-        {
-            "id": hashed_id("env_", str(workspace_id), DEFAULT_ENVIRONMENT),
-            "workspace_id": workspace_id,
-            "name": DEFAULT_ENVIRONMENT,
-            "is_default": True,
-            "created_ns": now_ns,
-        },
-    )
-    made: str = connection.execute(statement).scalar_one()
-    return made
-
-
 @dataclass(slots=True)
 class _Wanted:
     file_id: str
@@ -339,7 +310,7 @@ def _versions(
         for want, key in zip(wanted, keys, strict=True)
     ]
     first = {file_id: id_ for (file_id, _), id_ in zip(reversed(keys), reversed(ids), strict=True)}
-    _deploy_first(
+    deploy_first(
         connection, workspace_id, {f: v for f, v in first.items() if f in new_files}, now_ns
     )
     return ids
@@ -405,27 +376,6 @@ def _deployed(connection: Connection, file_ids: set[str]) -> dict[str, str]:
         )
         deployed.update({file_id: version for file_id, version in rows})
     return deployed
-
-
-def _deploy_first(
-    connection: Connection, workspace_id: int, first: dict[str, str], now_ns: int
-) -> None:
-    if not first:
-        return
-    environment = default_environment(connection, workspace_id, now_ns)
-    connection.execute(
-        dialect.insert(connection, DEPLOYMENT).on_conflict_do_nothing(),
-        [
-            {
-                "workspace_id": workspace_id,
-                "file_id": file_id,
-                "environment_id": environment,
-                "version_id": version,
-                "created_ns": now_ns,
-            }
-            for file_id, version in sorted(first.items())
-        ],
-    )
 
 
 def _chunks(items: Sequence[object]) -> Iterable[Sequence[object]]:

@@ -16,9 +16,9 @@ from kibitz_collector.store.rows import table
 from kibitz_collector.store.tables.datasets import Datapoint, VersionDatapoint
 from kibitz_collector.store.tables.jobs import Evaluator, Job, Monitor
 from kibitz_collector.store.writes.claims import bump_revision
+from kibitz_collector.store.writes.defaults import DEPLOYMENT
 from kibitz_collector.store.writes.evaluation import follow_version
 from kibitz_collector.store.writes.files import (
-    DEPLOYMENT,
     FILE,
     VERSION,
     ensure_file,
