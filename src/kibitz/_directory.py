@@ -47,6 +47,12 @@ _YOUNG_DRAFT_S = 2.0  # its maker may not have locked it yet
 ALIVE: set[str] = set()
 
 
+def forget_parent() -> None:
+    """In a forked child: neither the parent's spool nor what it adopted is ours."""
+    ALIVE.clear()
+    _TAKEN.clear()
+
+
 def base_directory(spool_dir: str | None, environ: Mapping[str, str]) -> Path:
     """Choose the folder that holds the spools of all collectors."""
     if spool_dir:

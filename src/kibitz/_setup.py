@@ -77,7 +77,7 @@ class Outlet:
             return
         _INHERITED.append((self.spool, self.sender))
         self.spool.abandon()
-        _directory.ALIVE.clear()
+        _directory.forget_parent()
         self.spool, self.sender = self._make()
         self._pid = pid
 
