@@ -5,6 +5,7 @@ from datetime import datetime
 from typing import Any, cast
 
 import orjson
+from pydantic import TypeAdapter, ValidationError
 
 from kibitz_collector.access.http import Context
 from kibitz_collector.api.v5.chat_messages import to_chat_message
@@ -18,6 +19,7 @@ from kibitz_collector.api.v5.models.logs import (
     FlowLogResponse,
     LogResponse,
     PromptLogResponse,
+    ToolChoice,
     ToolLogResponse,
 )
 from kibitz_collector.errors import NotFound
@@ -28,6 +30,7 @@ from kibitz_collector.store.queries import logs as log_queries
 MAX_DEPTH = 40
 """Logs deeper down are shown on this level: JSON nests only so far."""
 MAX_TREE_LOGS = 2_000
+_TOOL_CHOICE: TypeAdapter[ToolChoice | None] = TypeAdapter(ToolChoice | None)
 _MODELS: dict[str, type[AnyLogResponse]] = {
     "prompt": PromptLogResponse,
     "tool": ToolLogResponse,
@@ -232,8 +235,16 @@ def _model_fields(detail: LogDetail) -> dict[str, Any]:
         "prompt_cost": told.get("prompt_cost"),
         "output_cost": told.get("output_cost"),
         "finish_reason": summary.finish_reason,
-        "tool_choice": told.get("tool_choice"),
+        "tool_choice": _tool_choice(told.get("tool_choice")),
     }
+
+
+def _tool_choice(told: Any) -> ToolChoice | None:
+    """Return what a model was told of tools; a provider's own form is none of the contract's."""
+    try:
+        return _TOOL_CHOICE.validate_python(told)
+    except ValidationError:
+        return None
 
 
 def _created(told: str | None, summary: LogSummary) -> datetime:

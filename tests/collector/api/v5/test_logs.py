@@ -142,6 +142,14 @@ def test_every_field_of_a_prompt_log_comes_back(client: TestClient) -> None:
     assert (answer["evaluator_logs"], answer["trace_children"]) == ([], [])
 
 
+def test_a_named_tool_choice_comes_back_and_a_foreign_one_is_refused(client: TestClient) -> None:
+    choice = {"type": "function", "function": {"name": "look"}}
+    made = post(client, "prompts", PROMPT | {"tool_choice": choice})
+    assert get(client, made["id"])["tool_choice"] == choice
+    foreign = PROMPT | {"tool_choice": {"type": "any"}}
+    assert client.post("/v5/prompts/log", json=foreign).status_code == 422
+
+
 def test_tokens_and_costs_count_in_the_trace(client: TestClient, store: Store) -> None:
     post(client, "prompts", PROMPT | README)
     (row,) = rows(store, Log)

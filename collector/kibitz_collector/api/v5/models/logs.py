@@ -33,6 +33,22 @@ Count = Annotated[int, Field(ge=0, lt=2**53)]
 Amount = Annotated[float, Field(ge=0, le=1e12, allow_inf_nan=False)]
 
 
+class FunctionChoice(Body):
+    """A function by name."""
+
+    name: str
+
+
+class NamedTool(Body):
+    """The one function a model is to call."""
+
+    type: Literal["function"] = "function"
+    function: FunctionChoice
+
+
+ToolChoice = Literal["none", "auto", "required"] | NamedTool
+
+
 # --- requests
 
 
@@ -75,7 +91,7 @@ class ModelFields(Body):
     prompt_cost: Amount | None = None
     output_cost: Amount | None = None
     finish_reason: str | None = None
-    tool_choice: str | Json | None = None
+    tool_choice: ToolChoice | None = None
 
 
 class NewLog(DetailedChanges):
@@ -240,7 +256,7 @@ class ModelLogResponse(AnyLogResponse):
     prompt_cost: float | None = None
     output_cost: float | None = None
     finish_reason: str | None = None
-    tool_choice: str | Json | None = None
+    tool_choice: ToolChoice | None = None
 
 
 class PromptLogResponse(ModelLogResponse):
