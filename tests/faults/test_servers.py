@@ -62,7 +62,6 @@ def stop(host: Host) -> None:
 def check(collector: FlakyCollector, answered: dict[int, int]) -> None:
     collector.is_each_once(set(answered))
     assert collector.pids() == answered
-    assert len(set(answered.values())) > 1
 
 
 @pytest.mark.parametrize("worker", ["sync", "gthread", "gevent"])
@@ -77,6 +76,8 @@ def test_gunicorn(collector: FlakyCollector, hosts: Hosts, worker: str, preload:
     stop(host)
     hosts.drain()
     check(collector, answered)
+    # One gevent worker may take every connection; the others share them.
+    assert worker == "gevent" or len(set(answered.values())) > 1
 
 
 def test_gunicorn_whose_workers_are_killed(collector: FlakyCollector, hosts: Hosts) -> None:
