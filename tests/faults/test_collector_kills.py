@@ -89,7 +89,7 @@ def test_sigterm_under_load_finishes_requests_and_gives_jobs_back(
         load.wait_for(400)
         code, took_s = served.terminate()
     assert code == 0, served.errors.read_text()
-    assert took_s <= 40.0  # ten seconds on a quiet machine
+    assert took_s <= 10.0
     assert query(database_url, "SELECT count(*) FROM job WHERE state = 'running'") == [(0,)]
     check_stored(database_url, load.sent.acknowledged)
     assert set(load.sent.statuses) <= {200, 503}, load.sent
