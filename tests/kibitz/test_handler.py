@@ -96,7 +96,7 @@ def test_a_dead_collector_holds_the_answer_up_no_longer_than_asked(
 
     started = time.monotonic()
     assert answer({}, None) == 1
-    assert time.monotonic() - started < 8  # 0.3 on a quiet machine
+    assert time.monotonic() - started < 1.3  # 0.3 on a quiet machine
     collector.behave = well
     assert kibitz.flush(20).spooled == 0  # nothing was lost
 
@@ -112,7 +112,7 @@ def test_the_platform_s_own_limit_is_kept(collector: LocalCollector, remaining_m
 
     started = time.monotonic()
     assert answer({}, LambdaContext(remaining_ms)) == 1
-    assert time.monotonic() - started < 8
+    assert time.monotonic() - started < 1.0
 
 
 def test_a_context_that_fails_changes_nothing(

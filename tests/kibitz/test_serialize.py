@@ -217,6 +217,6 @@ def test_a_long_text_without_blanks_is_cut_at_once() -> None:
     image = "A" * 10_000_000  # base64: one word
     started = time.perf_counter()
     text, original_bytes = snapshot({"image": image})
-    assert time.perf_counter() - started < 10  # 0.03 on a quiet machine
+    assert time.perf_counter() - started < 1.0  # 0.03 on a quiet machine
     assert len(text) < 400_000
     assert original_bytes > 9_000_000

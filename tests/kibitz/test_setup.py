@@ -186,7 +186,7 @@ def test_import_and_init_are_quick_and_load_nothing_heavy(tmp_path: Path) -> Non
     assert run(program, "http://127.0.0.1:9", tmp_path)[0] == "[]"
     program = "init()\nprint(time.process_time())"
     took_s = min(float(run(program, "http://127.0.0.1:9", tmp_path)[0]) for _ in range(3))
-    assert took_s < 3.0  # 0.15 on a quiet machine
+    assert took_s < 0.3  # 0.15 on a quiet machine
 
 
 # --- exit and kill
@@ -205,7 +205,7 @@ def test_without_a_collector_the_exit_is_quick_and_logs_arrive_later(
 ) -> None:
     # One port, first dead and then alive, is the same collector: here the folder is moved instead.
     _, took_s = run("init()\nput(1, 2, 3)", dead_url, tmp_path)
-    assert took_s < 2.2 + 8.0
+    assert took_s < 2.2 + 1.0
     _move_spool(tmp_path, dead_url, collector.url)
     drain(collector, tmp_path, set(hex_ids(range(1, 4))))
 
@@ -230,7 +230,7 @@ def test_exit_is_bounded_whatever_the_collector_does(
         "resets": lambda _: Answer(does_reset=True, does_store=False),
     }[behaviour]
     _, took_s = run("init()\nput(1)", collector.url, tmp_path)
-    assert took_s < 2.2 + 8.0  # the interpreter's own exit, with other tests beside it
+    assert took_s < 2.2 + 1.0  # the interpreter's own exit, with other tests beside it
     collector.behave = well
     drain(collector, tmp_path, set(hex_ids(range(1, 2))))
 
@@ -247,7 +247,7 @@ def test_with_no_exit_timeout_the_next_process_sends(
     collector: LocalCollector, tmp_path: Path
 ) -> None:
     _, took_s = run("init(exit_timeout_s=0)\nput(1)", collector.url, tmp_path)
-    assert took_s < 8.0
+    assert took_s < 1.0
     drain(collector, tmp_path, set(hex_ids(range(1, 2))))
 
 

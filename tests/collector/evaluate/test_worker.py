@@ -259,7 +259,7 @@ def test_hostile_evaluators_are_suspended_and_the_good_one_keeps_judging(
             store.ingest(WORKSPACE, [log_record(f"log_{n}")])
             started = time.monotonic()
             while "checks/good" not in judgments(store, f"log_{n}"):
-                assert time.monotonic() - started < 60
+                assert time.monotonic() - started < 10
                 stop.wait(0.005)
             slowest_s = max(slowest_s, time.monotonic() - started)
         deadline = time.monotonic() + 30
@@ -275,7 +275,7 @@ def test_hostile_evaluators_are_suspended_and_the_good_one_keeps_judging(
         stop.set()
         for thread in threads:
             thread.join()
-    assert slowest_s < 10.0  # below one second on a quiet machine; the hostile ones hold longer
+    assert slowest_s < 2.0
     assert states["checks/good"].state == "active"
     reasons = {
         path.removeprefix("hostile/"): view.evaluator.reason

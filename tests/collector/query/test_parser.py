@@ -193,7 +193,7 @@ def test_five_thousand_fuzzed_filters_parse_or_are_refused_within_5_ms():
         took_s.append(time.perf_counter() - before_s)
         if node is not None:
             assert parse(unparse(node)) == node
-    assert sorted(took_s)[int(len(took_s) * 0.99)] < 0.05  # 1 ms on a quiet machine
+    assert sorted(took_s)[int(len(took_s) * 0.99)] < 0.005
 
 
 @given(st.text(max_size=200))

@@ -156,7 +156,7 @@ def test_deep_nesting_is_refused_at_once() -> None:
     begun = time.perf_counter()
     with pytest.raises(BadPayload):
         otlp_json.decode_spans(b'{"a":' + b"[" * 100_000 + b"]" * 100_000 + b"}")
-    assert time.perf_counter() - begun < 5
+    assert time.perf_counter() - begun < 0.5
 
 
 def test_random_bytes_and_bad_utf8_are_no_protobuf() -> None:

@@ -74,7 +74,7 @@ def test_bomb_is_refused_early(encoding: str) -> None:
     begun = time.perf_counter()
     with pytest.raises(TooLarge):
         inflate(packed, encoding, SETTINGS)
-    assert time.perf_counter() - begun < 10  # a fraction of it on a quiet machine
+    assert time.perf_counter() - begun < 2  # a fraction of it on a quiet machine
 
 
 def test_bomb_of_many_members_is_refused() -> None:

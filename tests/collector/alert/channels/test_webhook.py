@@ -76,7 +76,7 @@ def test_a_reply_that_drips_is_cut_off_in_time(monkeypatch: pytest.MonkeyPatch) 
         with pytest.raises(NotDelivered, match="no answer within"):
             send(receiver)
         ended.set()
-        assert time.monotonic() - started < 30  # far less than the reply would take
+        assert time.monotonic() - started < 3
 
 
 def test_a_reply_that_is_no_http_is_refused() -> None:

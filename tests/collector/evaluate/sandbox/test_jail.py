@@ -37,7 +37,7 @@ def test_attack_is_contained_and_the_next_evaluator_is_served(jail: Jail, name: 
     assert len(verdict.stdout) < 20_000
     started = time.monotonic()
     assert [v.value for v in jail.run(GOOD, [LOG], return_type="boolean")] == [True]
-    assert time.monotonic() - started < 20.0  # 0.1 s on a machine with nothing else to do
+    assert time.monotonic() - started < 2.0  # 0.1 s on a machine with nothing else to do
     assert jail.zygote_report["pid"] == zygote  # it was not even restarted
     assert psutil.Process(zygote).children() == []
 
