@@ -3,8 +3,8 @@
 import json
 
 from kibitz_collector.access.seal import Sealer
+from kibitz_collector.addresses import Reach
 from kibitz_collector.alert.channels import KINDS
-from kibitz_collector.alert.channels.addresses import Reach
 from kibitz_collector.alert.channels.outgoing import NotDelivered, Outgoing, Surroundings
 from kibitz_collector.config import Settings
 from kibitz_collector.errors import Invalid

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from kibitz_collector.alert.channels.addresses import Reach
+from kibitz_collector.addresses import Reach
 
 Config = dict[str, Any]
 

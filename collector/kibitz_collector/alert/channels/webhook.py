@@ -16,7 +16,7 @@ import httpcore
 import httpx
 from standardwebhooks.webhooks import Webhook
 
-from kibitz_collector.alert.channels.addresses import (
+from kibitz_collector.addresses import (
     AddressRefused,
     CheckedBackend,
     check_url,

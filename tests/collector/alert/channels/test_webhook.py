@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 from standardwebhooks.webhooks import WebhookVerificationError
 
+from kibitz_collector.addresses import Reach
 from kibitz_collector.alert.channels import webhook
-from kibitz_collector.alert.channels.addresses import Reach
 from kibitz_collector.alert.channels.outgoing import NotDelivered, Outgoing, Surroundings
 from kibitz_collector.errors import Invalid
 from tests.collector.alert.traffic import SECRET, Receiver, Trap, reply

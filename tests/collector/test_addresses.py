@@ -5,13 +5,13 @@ from collections.abc import Iterator
 
 import pytest
 
-from kibitz_collector.alert.channels import webhook
-from kibitz_collector.alert.channels.addresses import (
+from kibitz_collector.addresses import (
     AddressRefused,
     Reach,
     check_url,
     resolve,
 )
+from kibitz_collector.alert.channels import webhook
 from kibitz_collector.alert.channels.outgoing import NotDelivered, Outgoing, Surroundings
 from kibitz_collector.errors import Invalid
 from tests.collector.alert.traffic import SECRET, Trap
