@@ -1,10 +1,12 @@
 """The collector as one ASGI application: routes, error bodies, and the workers of this process."""
 
 import logging
+import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
@@ -102,7 +104,8 @@ class _SoundAddress:
             path = scope["path"]
             if "\0" in path or b"%00" in scope["query_string"] or b"\0" in scope["query_string"]:
                 message = "the address has a NUL character (%00) in it; take it out"
-                await JSONResponse(error_body("bad_payload", message), 400)(scope, receive, send)
+                refusal = JSONResponse(error_body(path, "bad_payload", message), 400)
+                await refusal(scope, receive, send)
                 return
             while "//" in path:
                 path = path.replace("//", "/")
@@ -111,8 +114,10 @@ class _SoundAddress:
         await self._app(scope, receive, send)
 
 
-def error_body(code: str, message: str) -> dict[str, dict[str, str]]:
-    """Return the one form of an error body."""
+def error_body(path: str, code: str, message: str) -> dict[str, Any]:
+    """Return an error body: the one form of ours, or that of the contract a path belongs to."""
+    if re.match(r"/+v[45](/|$)", path):
+        return {"detail": message}
     return {"error": {"type": code, "message": message}}
 
 
@@ -124,7 +129,8 @@ async def _collector_error(request: Request, error: Exception) -> Response:
     headers = {}
     if error.retry_after_s is not None:
         headers["Retry-After"] = str(max(1, round(error.retry_after_s)))
-    return JSONResponse(error_body(error.code, error.message), error.status, headers)
+    body = error_body(request.url.path, error.code, error.message)
+    return JSONResponse(body, error.status, headers)
 
 
 async def _validation_error(request: Request, error: Exception) -> Response:
@@ -133,16 +139,18 @@ async def _validation_error(request: Request, error: Exception) -> Response:
         f"{'.'.join(str(part) for part in problem['loc'])}: {problem['msg']}"
         for problem in error.errors()[:10]
     )
-    return JSONResponse(error_body("invalid", where), 422)
+    return JSONResponse(error_body(request.url.path, "invalid", where), 422)
 
 
 async def _http_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
     code = {404: "not_found", 405: "method_not_allowed"}.get(error.status_code, "http")
-    message = f"{request.method} {request.url.path}: {error.detail}"
-    return JSONResponse(error_body(code, message), error.status_code, error.headers)
+    path = request.url.path
+    message = f"{request.method} {path}: {error.detail}"
+    return JSONResponse(error_body(path, code, message), error.status_code, error.headers)
 
 
 async def _unexpected_error(request: Request, error: Exception) -> Response:
     # Starlette logs the traceback and re-raises to the server after this answer was sent.
-    return JSONResponse(error_body("internal", "the collector failed; see its log"), 500)
+    body = error_body(request.url.path, "internal", "the collector failed; see its log")
+    return JSONResponse(body, 500)

@@ -8,11 +8,12 @@ from fastapi import APIRouter, Request
 from starlette.responses import JSONResponse, Response
 
 from kibitz_collector.access.http import context
+from kibitz_collector.api.v5.contract import ContractRoute
 from kibitz_collector.receive import otlp_json
 from kibitz_collector.receive.accept import Verdict, accept_spans, insist
 from kibitz_collector.receive.http import in_thread, read_upload, share_room, unpack
 
-router = APIRouter(prefix="/v5", tags=["otel"])
+router = APIRouter(prefix="/v5", tags=["otel"], route_class=ContractRoute)
 
 
 @router.post("/import/otel/v1/traces", response_model=None)
