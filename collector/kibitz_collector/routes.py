@@ -61,7 +61,7 @@ ROUTES: list[BaseRoute] = [*receive.routes, *health.routes, *ui.routes]
 
 
 def mount(app: FastAPI) -> None:
-    """Add every route to the application."""
+    """Add every route to the application: what must be fast first, for they are asked in order."""
+    app.router.routes.extend(ROUTES)
     for router in ROUTERS:
         app.include_router(router)
-    app.router.routes.extend(ROUTES)

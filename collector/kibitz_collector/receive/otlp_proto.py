@@ -136,9 +136,10 @@ def _read_attributes(listed: Any, notes: Notes) -> Json:
     for item in listed:
         key = item.key
         value = item.value
-        if value.WhichOneof("value") == "string_value" and len(key) <= MAX_KEY_CHARS:
-            text = value.string_value
-            if len(text) <= MAX_TEXT_CHARS and "\x00" not in text and "\x00" not in key:
+        text = value.string_value  # "" too where the value is no text
+        if text and len(text) <= MAX_TEXT_CHARS and len(key) <= MAX_KEY_CHARS:
+            # Almost every attribute ends here, so it asks no more than it must.
+            if "\x00" not in text and "\x00" not in key:
                 found[key] = text
                 continue
         key = clean_text(key, key[:MAX_KEY_CHARS], notes, MAX_KEY_CHARS)
