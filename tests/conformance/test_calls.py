@@ -12,12 +12,11 @@ from jsonschema import Draft202012Validator
 from tests.collector.api.v5 import model_wire
 from tests.conformance.contract import contract
 from tests.conformance.proxy import CheckingProxy, Exchange
+from tests.conformance.rigs import NEW, Rig, turns
 from tests.e2e.conftest import Served, clean_environment
-from tests.e2e.environments import python_with
 from tests.integrations.wire.server import Reply, Request, WireServer
 
 PROGRAM = Path(__file__).parent / "programs" / "calls.py"
-SDK = ("humanloop==0.8.38", "requests", "openai==3.52.0")
 SCENARIOS = {
     "13": "a Prompt's call",
     "17": "the query's environment and the body's",
@@ -51,9 +50,9 @@ def calling(serve: Callable[..., Served], model: WireServer) -> Served:
     return collector
 
 
-def start(scenario: str, proxy: CheckingProxy) -> subprocess.Popen[str]:
+def start(rig: Rig, scenario: str, proxy: CheckingProxy) -> subprocess.Popen[str]:
     return subprocess.Popen(
-        [python_with(*SDK), PROGRAM, scenario, proxy.url],
+        [rig.python, PROGRAM, scenario, proxy.url],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -75,10 +74,12 @@ def problems(exchange: Exchange) -> list[str]:
     return found
 
 
-@pytest.mark.parametrize("scenario", SCENARIOS, ids=SCENARIOS.__getitem__)
-def test_calls_through_the_sdk(scenario: str, calling: Served, model: WireServer) -> None:
+@pytest.mark.parametrize(("rig", "database", "scenario"), turns(SCENARIOS, few=("13", "23")))
+def test_calls_through_the_sdk(
+    rig: Rig, database: str, scenario: str, calling: Served, model: WireServer
+) -> None:
     with CheckingProxy(calling.url) as proxy:
-        out, errors = (process := start(scenario, proxy)).communicate(timeout=180)
+        out, errors = (process := start(rig, scenario, proxy)).communicate(timeout=180)
     assert process.returncode == 0, f"{out}\n{errors}"
     assert proxy.exchanges
     assert [problem for one in proxy.exchanges for problem in problems(one)] == []
@@ -99,7 +100,7 @@ def test_stream_begins_before_the_model_has_ended(calling: Served, model: WireSe
 
     model.script = slowly
     with CheckingProxy(calling.url) as proxy:
-        process = start("14", proxy)
+        process = start(NEW, "14", proxy)
         assert process.stdout is not None
         first = process.stdout.readline()
         is_read.set()  # also when the first piece never came: the program then says what it saw

@@ -7,11 +7,10 @@ import pytest
 
 from tests.conformance.contract import contract, find_operation
 from tests.conformance.proxy import CheckingProxy
+from tests.conformance.rigs import Rig, turns
 from tests.e2e.conftest import Served, clean_environment
-from tests.e2e.environments import python_with
 
 PROGRAM = Path(__file__).parent / "programs" / "files.py"
-SDK = ("humanloop==0.8.38", "requests", "openai==3.52.0")
 SCENARIOS = {
     "1": "equal content is one version",
     "2": "deployments",
@@ -26,13 +25,13 @@ FILE_GROUPS = ("prompts", "tools", "flows", "agents", "evaluators", "datasets")
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 
 
-def run(scenario: str, collector: Served) -> CheckingProxy:
+def run(rig: Rig, scenario: str, collector: Served) -> CheckingProxy:
     """Run a scenario; no answer in it may break the contract."""
     with collector.client() as client:
         assert client.post("/api/environments", json={"name": "staging"}).is_success
     with CheckingProxy(collector.url) as proxy:
         done = subprocess.run(
-            [python_with(*SDK), PROGRAM, scenario, proxy.url],
+            [rig.python, PROGRAM, scenario, proxy.url],
             capture_output=True,
             text=True,
             timeout=180,
@@ -45,9 +44,9 @@ def run(scenario: str, collector: Served) -> CheckingProxy:
     return proxy
 
 
-@pytest.mark.parametrize("scenario", SCENARIOS, ids=SCENARIOS.__getitem__)
-def test_files_through_the_sdk(scenario: str, collector: Served) -> None:
-    proxy = run(scenario, collector)
+@pytest.mark.parametrize(("rig", "database", "scenario"), turns(SCENARIOS, few=("1", "all")))
+def test_files_through_the_sdk(rig: Rig, database: str, scenario: str, collector: Served) -> None:
+    proxy = run(rig, scenario, collector)
     if scenario == "7":
         asked = [one.path for one in proxy.exchanges if one.path.endswith("size=10")]
         assert asked == [f"/prompts?page={page}&size=10" for page in (1, 2, 3, 4)]

@@ -8,11 +8,10 @@ import pytest
 
 from kibitz_collector.demo.model_server import ModelServer
 from tests.conformance.proxy import CheckingProxy
+from tests.conformance.rigs import Rig, turns
 from tests.e2e.conftest import Served, clean_environment
-from tests.e2e.environments import python_with
 
 PROGRAM = Path(__file__).parent / "programs" / "logs.py"
-SDK = ("humanloop==0.8.38", "requests", "openai==3.52.0")
 SCENARIOS = {
     "12": "a Prompt's Log with all its fields",
     "17": "the query's environment and the body's",
@@ -26,13 +25,13 @@ SCENARIOS = {
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 
 
-@pytest.mark.parametrize("scenario", SCENARIOS, ids=SCENARIOS.__getitem__)
-def test_logs_through_the_sdk(scenario: str, collector: Served) -> None:
+@pytest.mark.parametrize(("rig", "database", "scenario"), turns(SCENARIOS, few=("12", "26", "31")))
+def test_logs_through_the_sdk(rig: Rig, database: str, scenario: str, collector: Served) -> None:
     with collector.client() as client:
         assert client.post("/api/environments", json={"name": "staging"}).is_success
     with ModelServer() as model, CheckingProxy(collector.url) as proxy:
         done = subprocess.run(
-            [python_with(*SDK), PROGRAM, scenario, proxy.url, model.base_url],
+            [rig.python, PROGRAM, scenario, proxy.url, model.base_url],
             capture_output=True,
             text=True,
             timeout=180,

@@ -18,7 +18,7 @@ def python_with(*requirements: str) -> Path:
         _ROOT.mkdir(exist_ok=True)
         made = Path(tempfile.mkdtemp(dir=_ROOT))
         subprocess.run([sys.executable, "-m", "venv", made], check=True)
-        install = [made / "bin" / "python", "-m", "pip", "install", "--quiet", *requirements]
+        install = [str(made / "bin" / "python"), "-m", "pip", "install", "--quiet", *requirements]
         subprocess.run(install, check=True, timeout=600, capture_output=True)
         try:
             # Only its scripts know where it was made, and of those we use none but `python`.
