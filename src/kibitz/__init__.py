@@ -1,5 +1,7 @@
 """kibitz: tracing, online evaluation and alerting for LLM apps. The whole public API."""
 
+from typing import TYPE_CHECKING, Any
+
 from kibitz._current import CurrentLog, current
 from kibitz._decorators import ToolFunction, evaluator, flow, prompt, tool
 from kibitz._handler import handler
@@ -10,15 +12,33 @@ from kibitz._registry import instrument, uninstrument
 from kibitz._session import extract, inject, session
 from kibitz._setup import FlushResult, flush, init, shutdown
 from kibitz._threads import propagate
-from kibitz.errors import ConfigError, ExportError, IntegrationError, KibitzError
+from kibitz.errors import (
+    ApiError,
+    ConfigError,
+    ExportError,
+    IntegrationError,
+    KibitzError,
+)
+
+if TYPE_CHECKING:
+    from kibitz.client.prompt import Prompt
+    from kibitz.client.prompts import get_prompt
+
+# What asks the collector for something: an HTTP client takes longer to import than all the rest.
+_LAZY = {
+    "Prompt": "kibitz.client.prompt",
+    "get_prompt": "kibitz.client.prompts",
+}
 
 __all__ = [
+    "ApiError",
     "ConfigError",
     "CurrentLog",
     "ExportError",
     "FlushResult",
     "IntegrationError",
     "KibitzError",
+    "Prompt",
     "ToolFunction",
     "__version__",
     "current",
@@ -26,6 +46,7 @@ __all__ = [
     "extract",
     "flow",
     "flush",
+    "get_prompt",
     "handler",
     "init",
     "inject",
@@ -39,3 +60,14 @@ __all__ = [
     "tracer_provider",
     "uninstrument",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    """Import what is not needed by most apps when it is first asked for."""
+    if name not in _LAZY:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from importlib import import_module
+
+    found = getattr(import_module(_LAZY[name]), name)
+    globals()[name] = found
+    return found

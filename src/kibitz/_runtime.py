@@ -66,6 +66,7 @@ class Runtime:
 
 
 _current: Runtime | None = None
+configured: Settings | None = None  # by the last `init()`, also of one that recorded nothing
 _on_install: list[Callable[[Runtime], None]] = []
 
 

@@ -173,6 +173,7 @@ def _switch_to(settings: Settings) -> None:
     global _outlet
     redactor = build_redactor(settings.redact)
     old = _outlet
+    _runtime.configured = settings
     if not settings.enabled:
         shutdown()
         return

@@ -7,7 +7,8 @@ import kibitz
 from kibitz.testing import Spans
 
 PUBLIC = {
-    "errors": "ConfigError ExportError IntegrationError KibitzError",
+    "errors": "ApiError ConfigError ExportError IntegrationError KibitzError",
+    "client": "Prompt get_prompt",
     "decorators": "evaluator flow prompt tool ToolFunction",
     "grouping": "current CurrentLog extract inject judge propagate session",
     "set-up": "FlushResult flush handler init instrument shutdown tracer_provider uninstrument "

@@ -1,0 +1,1 @@
+"""What an app asks of its collector: Prompts, calls, evaluations; loaded when first used."""

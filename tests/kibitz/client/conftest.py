@@ -1,0 +1,56 @@
+"""A served collector, and an app set up to use it."""
+
+import socket
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+import kibitz
+from tests.e2e.conftest import Served, serve
+
+__all__ = ["serve"]
+
+CHAT = {
+    "model": "gpt-4o",
+    "temperature": 0.2,
+    "template": [
+        {"role": "system", "content": "You are {{tone}}."},
+        {"role": "user", "content": "{{ question }}"},
+    ],
+}
+
+
+@pytest.fixture
+def collector(serve: Callable[..., Served]) -> Served:
+    return serve()
+
+
+@pytest.fixture
+def app(collector: Served, tmp_path: Path) -> Iterator[Served]:
+    """An app that records to, and asks, this collector."""
+    kibitz.init(collector.url, spool_dir=tmp_path / "spool", service="svc")
+    yield collector
+    kibitz.shutdown(5.0)
+
+
+@pytest.fixture
+def silent_url() -> Iterator[str]:
+    """An address where connections are taken and nothing is ever said."""
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        listener.listen(64)
+        yield f"http://127.0.0.1:{listener.getsockname()[1]}"
+
+
+def upsert(collector: Served, group: str, **body: Any) -> dict[str, Any]:
+    with collector.client() as client:
+        return said(client.post(f"/v5/{group}", json=body))
+
+
+def said(response: httpx.Response) -> dict[str, Any]:
+    assert response.is_success, response.text
+    answer: dict[str, Any] = response.json()
+    return answer
