@@ -137,11 +137,10 @@ def _read_attributes(listed: Any, notes: Notes) -> Json:
         key = item.key
         value = item.value
         text = value.string_value  # "" too where the value is no text
-        if text and len(text) <= MAX_TEXT_CHARS and len(key) <= MAX_KEY_CHARS:
-            # Almost every attribute ends here, so it asks no more than it must.
-            if "\x00" not in text and "\x00" not in key:
-                found[key] = text
-                continue
+        is_small = text and len(text) <= MAX_TEXT_CHARS and len(key) <= MAX_KEY_CHARS
+        if is_small and "\x00" not in text and "\x00" not in key:
+            found[key] = text  # almost every attribute ends here
+            continue
         key = clean_text(key, key[:MAX_KEY_CHARS], notes, MAX_KEY_CHARS)
         found[key] = _read_any(value, key, notes, 0)
     return found
