@@ -18,9 +18,6 @@ COLLECTOR_COMMANDS = frozenset(
         "backup",
         "export",
         "import",
-        "pull",
-        "push",
-        "eval",
         "explain-span",
     ]
 )

@@ -41,12 +41,19 @@ class Connection:
         self._client: httpx.Client | None = None
         self._pid = 0
 
-    def get(self, path: str, *, timeout_s: float = 30.0, retries: int = 2, **query: Any) -> Any:
+    def get(
+        self,
+        path: str,
+        query: dict[str, Any] | None = None,
+        *,
+        timeout_s: float = 30.0,
+        retries: int = 2,
+    ) -> Any:
         """GET what is at a path; query values of None are left out.
 
         Raises: ApiError.
         """
-        given = {name: value for name, value in query.items() if value is not None}
+        given = {name: value for name, value in (query or {}).items() if value is not None}
         return self.request("GET", path, timeout_s=timeout_s, retries=retries, params=given)
 
     def post(

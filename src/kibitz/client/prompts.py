@@ -222,7 +222,7 @@ def _ask(
         raise KibitzError(f"{path!r} is a File of type {answer.get('type')}")
     chosen: dict[str, Any] = source.get(
         f"/v5/prompts/{answer['id']}",
-        version_id=version_id,
+        {"version_id": version_id},
         timeout_s=_FETCH_TIMEOUT_S,
         retries=0,
     )
