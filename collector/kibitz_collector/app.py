@@ -17,6 +17,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from kibitz_collector import routes, workers
 from kibitz_collector.access.http import KeyRing
+from kibitz_collector.api.openapi import DocumentedApp
 from kibitz_collector.config import Settings
 from kibitz_collector.errors import CollectorError, Invalid, SetupError
 from kibitz_collector.normalize import NO_PRICES, UserPrices, read_prices
@@ -50,7 +51,7 @@ def create_app(settings: Settings, store: Store | None = None) -> FastAPI:
             if own_store:
                 await run_in_threadpool(opened.close)
 
-    app = FastAPI(
+    app = DocumentedApp(
         title="kibitz",
         version=version("kibitz"),
         lifespan=lifespan,

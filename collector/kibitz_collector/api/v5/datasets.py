@@ -37,6 +37,15 @@ from kibitz_collector.store.writes.versions import FileChange
 
 files = FileRoutes("dataset", "datasets", DatasetResponse)
 router = files.router
+_CSV_FORM = {
+    "type": "object",
+    "properties": {
+        "file": {"type": "string", "format": "binary"},
+        "version_name": {"type": "string"},
+        "version_description": {"type": "string"},
+    },
+    "required": ["file"],
+}
 
 
 @router.post("", operation_id="datasets.upsert", response_model=DatasetResponse)
@@ -105,7 +114,7 @@ def datapoints(
     size: Size = None,
 ) -> dict[str, Any]:
     """List a Version's datapoints in pages."""
-    page, size = page or 1, size or DEFAULT_SIZE
+    page, size = page or 1, DEFAULT_SIZE if size is None else size
     with caller.store.read() as session:
         _file, version = files.find(session, caller, id, version_id, environment)
         found = list_datapoints(session, version, page=page, size=size)
@@ -115,7 +124,12 @@ def datapoints(
 
 
 @router.post(
-    "/{id}/datapoints/csv", operation_id="datasets.upload_csv", response_model=DatasetResponse
+    "/{id}/datapoints/csv",
+    operation_id="datasets.upload_csv",
+    response_model=DatasetResponse,
+    openapi_extra={
+        "requestBody": {"required": True, "content": {"multipart/form-data": {"schema": _CSV_FORM}}}
+    },
 )
 async def upload_csv(
     caller: Owner,

@@ -292,7 +292,7 @@ def answer_page(
     extras: Extras = NO_EXTRAS,
 ) -> dict[str, Any]:
     """Return one page of Files; a page past the end is empty."""
-    page, size = page or 1, size or DEFAULT_SIZE
+    page, size = page or 1, DEFAULT_SIZE if size is None else size
     with caller.store.read() as session:
         found = page_files(
             session,

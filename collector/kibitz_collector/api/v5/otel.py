@@ -9,6 +9,7 @@ from starlette.responses import JSONResponse, Response
 
 from kibitz_collector.access.http import context
 from kibitz_collector.api.v5.contract import ContractRoute
+from kibitz_collector.api.v5.models.otel import TracesImported
 from kibitz_collector.receive import otlp_json
 from kibitz_collector.receive.accept import Verdict, accept_spans, insist
 from kibitz_collector.receive.http import in_thread, read_upload, share_room, unpack
@@ -16,7 +17,7 @@ from kibitz_collector.receive.http import in_thread, read_upload, share_room, un
 router = APIRouter(prefix="/v5", tags=["otel"], route_class=ContractRoute)
 
 
-@router.post("/import/otel/v1/traces", response_model=None)
+@router.post("/import/otel/v1/traces", operation_id="otel.import", response_model=TracesImported)
 async def import_traces(request: Request) -> Response:
     """Take OTLP/JSON, whatever the content type says; answers one Log id per span."""
     caller = await in_thread(lambda: context(request))

@@ -18,9 +18,26 @@ from kibitz_collector.api.v5.models.logs import (
     LogStatus,
     ToolLogResponse,
 )
-from kibitz_collector.api.v5.models.shared import ChatMessage, ToolCall
+from kibitz_collector.api.v5.models.shared import ChatMessage, ToolCall, known
 
 ToolChoice = Literal["none", "auto", "required"] | Json
+AgentEvent = Annotated[
+    str,
+    known(
+        "agent_turn_start",
+        "agent_turn_suspend",
+        "agent_turn_continue",
+        "agent_turn_end",
+        "agent_start",
+        "agent_update",
+        "agent_end",
+        "tool_start",
+        "tool_update",
+        "tool_end",
+        "error",
+        "agent_generation_error",
+    ),
+]
 
 
 class ProviderApiKeys(BaseModel):
@@ -29,9 +46,15 @@ class ProviderApiKeys(BaseModel):
     model_config = ConfigDict(extra="allow")
 
     openai: str | None = None
+    ai21: str | None = None
+    mock: str | None = None
     anthropic: str | None = None
+    deepseek: str | None = None
+    bedrock: str | None = None
+    cohere: str | None = None
     openai_azure: str | None = None
     openai_azure_endpoint: str | None = None
+    google: str | None = None
 
 
 class CallRequest(BaseModel):
@@ -138,6 +161,7 @@ class ToolCallRequest(CallRequest):
 class ToolCallResponse(CallRequest):
     """A Tool's call: what was called, and its Log."""
 
+    id: str
     tool: ToolResponse
     output: str | None = None
     created_at: datetime | None = None
@@ -199,5 +223,5 @@ class AgentCallStreamResponse(BaseModel):
     log_id: str
     message: str
     payload: AgentLogStreamResponse | AgentLogResponse | ToolLogResponse | ToolCall | None = None
-    type: str
+    type: AgentEvent
     created_at: datetime

@@ -11,6 +11,7 @@ from kibitz_collector.api.v5.models.kernels import (
     InlineTool,
     ModelSettings,
     Template,
+    ToolType,
 )
 from kibitz_collector.api.v5.models.shared import (
     Body,
@@ -90,7 +91,7 @@ class ToolResponse(CountedFields):
     source_code: str | None = None
     setup_values: JsonObject | None = None
     attributes: JsonObject | None = None
-    tool_type: str | None = None
+    tool_type: ToolType | None = None
     signature: str | None = None
 
 

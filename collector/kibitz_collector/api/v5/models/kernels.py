@@ -1,6 +1,6 @@
 """What Versions are made of, as v5 requests say it and answers repeat it."""
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
@@ -10,8 +10,34 @@ from kibitz_collector.api.v5.models.shared import (
     JsonObject,
     ResponseFormat,
     ToolFunction,
+    known,
 )
 
+Endpoint = Annotated[str, known("chat", "complete", "edit")]
+TemplateLanguage = Annotated[str, known("default", "jinja")]
+Provider = Annotated[
+    str,
+    known(
+        "anthropic",
+        "bedrock",
+        "cohere",
+        "deepseek",
+        "google",
+        "groq",
+        "mock",
+        "openai",
+        "openai_azure",
+        "replicate",
+    ),
+]
+ReasoningEffort = Annotated[str, known("high", "medium", "low")]
+OnAgentCall = Annotated[str, known("stop", "continue")]
+ToolType = Annotated[
+    str,
+    known("pinecone_search", "google", "mock", "snippet", "json_schema", "get_api_call", "python"),
+]
+ArgumentsType = Annotated[str, known("target_free", "target_required")]
+Valence = Annotated[str, known("positive", "negative", "neutral")]
 Template = str | list[ChatMessage]
 
 
@@ -19,10 +45,10 @@ class ModelSettings(Body):
     """Which model, and how it is asked."""
 
     model: str
-    endpoint: str | None = "chat"
+    endpoint: Endpoint | None = "chat"
     template: Template | None = None
-    template_language: str | None = None
-    provider: str | None = None
+    template_language: TemplateLanguage | None = None
+    provider: Provider | None = None
     max_tokens: int | None = -1
     temperature: float | None = 1
     top_p: float | None = 1
@@ -32,7 +58,7 @@ class ModelSettings(Body):
     other: JsonObject | None = Field(default_factory=dict)
     seed: int | None = None
     response_format: ResponseFormat | None = None
-    reasoning_effort: int | str | None = None
+    reasoning_effort: int | ReasoningEffort | None = None
     attributes: JsonObject | None = None
 
 
@@ -56,7 +82,7 @@ class AgentLinkedFile(Body):
 
     type: Literal["file"]
     link: LinkedFile
-    on_agent_call: str | None = None
+    on_agent_call: OnAgentCall | None = None
 
 
 class InlineTool(Body):
@@ -64,7 +90,7 @@ class InlineTool(Body):
 
     type: Literal["inline"]
     json_schema: ToolFunction
-    on_agent_call: str | None = None
+    on_agent_call: OnAgentCall | None = None
 
 
 class AgentKernel(ModelSettings):
@@ -81,7 +107,7 @@ class ToolKernel(Body):
     source_code: str | None = None
     setup_values: JsonObject | None = None
     attributes: JsonObject | None = None
-    tool_type: str | None = None
+    tool_type: ToolType | None = None
 
 
 class FlowKernel(Body):
@@ -94,7 +120,7 @@ class JudgmentOption(Body):
     """One choice of an Evaluator."""
 
     name: str
-    valence: str | None = None
+    valence: Valence | None = None
 
 
 class NumberLimit(Body):
@@ -108,13 +134,13 @@ class NumberLimit(Body):
 class EvaluatorSpec(Body):
     """What an Evaluator's Version is made of."""
 
-    arguments_type: str = "target_free"
+    arguments_type: ArgumentsType = "target_free"
     return_type: Literal["boolean", "number", "select", "multi_select", "text"]
     evaluator_type: Literal["llm", "python", "human", "external"]
     attributes: JsonObject | None = None
     options: list[JudgmentOption] | None = None
     number_limits: NumberLimit | None = None
-    number_valence: str | None = None
+    number_valence: Valence | None = None
     code: str | None = None
     prompt: PromptKernel | None = None
     instructions: str | None = None

@@ -3,7 +3,7 @@
 from datetime import datetime
 from typing import Annotated, Any, Generic, Literal, TypeVar
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, WithJsonSchema
 
 T = TypeVar("T")
 MAX_DEPTH = 100
@@ -33,17 +33,29 @@ def _shallow(value: dict[str, Any]) -> dict[str, Any]:
 
 JsonObject = Annotated[dict[str, Any], AfterValidator(_shallow)]
 
-# Enums are open: a client may know values that we do not.
+
+def known(*values: str) -> WithJsonSchema:
+    """Name the usual values of a text; a client may know others that we do not."""
+    return WithJsonSchema({"anyOf": [{"type": "string", "enum": [*values]}, {"type": "string"}]})
+
+
 FileSortBy = Literal["created_at", "updated_at", "name"]
 SortOrder = Literal["asc", "desc"]
 Page = Annotated[int | None, Field(ge=1, le=MAX_PAGE)]
-Size = Annotated[int | None, Field(ge=1, le=10_000)]
+Size = Annotated[int | None, Field(ge=0, le=10_000)]
+Role = Annotated[str, known("user", "assistant", "system", "tool", "developer")]
+ImageDetail = Annotated[str, known("high", "low", "auto")]
+ResponseFormatType = Annotated[str, known("json_object", "json_schema")]
 
 
 class Body(BaseModel):
     """A body or a part of one; keys nobody knows are ignored."""
 
-    model_config = ConfigDict(extra="ignore", protected_namespaces=())
+    model_config = ConfigDict(
+        extra="ignore",
+        protected_namespaces=(),
+        json_schema_serialization_defaults_required=True,  # answers leave no field out
+    )
 
 
 class TextContent(Body):
@@ -57,7 +69,7 @@ class ImageUrl(Body):
     """Where an image is."""
 
     url: str
-    detail: str | None = None
+    detail: ImageDetail | None = None
 
 
 class ImageContent(Body):
@@ -85,7 +97,7 @@ class ToolCall(Body):
 class ChatMessage(Body):
     """One message of a chat."""
 
-    role: str
+    role: Role
     content: str | list[TextContent | ImageContent] | None = None
     name: str | None = None
     tool_call_id: str | None = None
@@ -105,7 +117,7 @@ class ToolFunction(Body):
 class ResponseFormat(Body):
     """What form a model is to answer in."""
 
-    type: str
+    type: ResponseFormatType
     json_schema: JsonObject | None = None
 
 
