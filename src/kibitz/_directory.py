@@ -1,4 +1,4 @@
-"""Where the spool lies: its folder and who may use it, and what dead processes left there."""
+"""Where the spool lies: its folder, who may use it, and which of its processes run."""
 
 from __future__ import annotations
 
@@ -7,11 +7,10 @@ import hashlib
 import os
 import stat
 import sys
-import time
 from collections.abc import Mapping
 from pathlib import Path
 
-from kibitz._segment import Header, NewerFormat, Record, Scan, Segment, allocate, note, open_header
+from kibitz._segment import Header, Segment, allocate
 
 try:
     import fcntl
@@ -37,20 +36,9 @@ MAPPABLE = frozenset(
     ]
 )
 
-# Files this process has adopted: to open one again and close it would give up the lock on it.
-_TAKEN: set[Path] = set()
-
-_YOUNG_DRAFT_S = 2.0  # its maker may not have locked it yet
-
 # Process ids (ours, not the system's) whose spool is open in this very process: a POSIX lock does
 # not keep a process from its own files.
 ALIVE: set[str] = set()
-
-
-def forget_parent() -> None:
-    """In a forked child: neither the parent's spool nor what it adopted is ours."""
-    ALIVE.clear()
-    _TAKEN.clear()
 
 
 def base_directory(spool_dir: str | None, environ: Mapping[str, str]) -> Path:
@@ -243,185 +231,15 @@ def set_aside(directory: Path, room: str, name: str, content: bytes, *, keep: in
     folder = directory / room
     with contextlib.suppress(OSError):
         folder.mkdir(mode=0o700, exist_ok=True)
-        _make_room(folder, keep)
+        make_room(folder, keep)
         flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC
         with open(os.open(folder / name, flags, 0o600), "wb") as file:
             file.write(content)
 
 
-def _make_room(folder: Path, keep: int) -> None:
+def make_room(folder: Path, keep: int) -> None:
+    """Remove the oldest files, so that with one more there are at most `keep`."""
     files = sorted(folder.iterdir(), key=lambda path: path.lstat().st_mtime)
     for path in files[: max(0, len(files) - keep + 1)]:
         with contextlib.suppress(OSError):
             path.unlink()
-
-
-class Orphan:
-    """A dead process's segment, under an exclusive lock until it is delivered or given back."""
-
-    def __init__(self, path: Path, fd: int, data: bytes) -> None:
-        """Raises: NewerFormat: it is to be left alone. ValueError: neither header holds."""
-        opened = open_header(data)
-        if opened is None:
-            raise ValueError(f"{path.name}: no header holds")
-        self.path = path
-        self.header = opened.header
-        self.process = opened.header.process
-        self.written_ns = max(opened.header.created_ns, os.fstat(fd).st_mtime_ns)
-        self._fd = fd
-        self._data, self._start = data, opened.start
-        self._scan = Scan(data, opened.start)
-        self._records = iter(self._scan)
-        self._waiting: Record | None = next(self._records, None)
-        self._is_damaged = opened.is_damaged
-
-    @property
-    def is_read(self) -> bool:
-        """Whether every sound record was taken."""
-        return self._waiting is None
-
-    def read(self, max_records: int, max_bytes: int) -> list[Record]:
-        """Take the next sound records."""
-        records: list[Record] = []
-        taken = 0
-        while (record := self._waiting) is not None and len(records) < max_records:
-            if records and taken + len(record.payload) > max_bytes:
-                break
-            records.append(record)
-            taken += len(record.payload)
-            self._waiting = next(self._records, None)
-        return records
-
-    def acknowledge(self, offset: int) -> None:
-        """Note in the file what needs no more sending, for whoever takes over if we die too."""
-        with contextlib.suppress(OSError):
-            os.pwrite(self._fd, *note(offset))
-
-    def trim(self) -> None:
-        """Cut off what was allocated and never written; without records the file goes."""
-        if self.is_read:
-            self.finish()
-            return
-        scan = Scan(self._data, self._start)
-        end = max(record.end for record in scan)
-        if self._is_damaged or scan.damaged:
-            return
-        trailer = self.header.trailer()
-        os.pwrite(self._fd, trailer, end)
-        os.ftruncate(self._fd, end + len(trailer))
-
-    def finish(self) -> None:
-        """Remove the file, as all is delivered; with unreadable parts, keep it in `quarantine/`."""
-        if self._is_damaged or self._scan.damaged:
-            quarantine(self.path)
-        else:
-            with contextlib.suppress(OSError):
-                self.path.unlink()
-        self.release()
-
-    def release(self) -> None:
-        """Give up the lock; only the first call counts."""
-        fd, self._fd = self._fd, -1
-        if fd >= 0:
-            _TAKEN.discard(self.path)
-            with contextlib.suppress(OSError):
-                os.close(fd)
-
-
-def quarantine(path: Path) -> None:
-    """Move a file out of the way, where `kibitz spool show` lists it."""
-    folder = path.parent / "quarantine"
-    with contextlib.suppress(OSError):
-        folder.mkdir(mode=0o700, exist_ok=True)
-        _make_room(folder, 20)
-        path.rename(folder / path.name)
-
-
-def adopt(directory: Path) -> Orphan | None:
-    """Take over one segment whose owner is dead; None if there is none, or others have them."""
-    for path in sorted(_segments(directory)):
-        orphan = adopt_file(path)
-        if orphan is not None:
-            return orphan
-    return None
-
-
-def _segments(directory: Path) -> list[Path]:
-    found: list[Path] = []
-    with contextlib.suppress(OSError), os.scandir(directory) as entries:
-        for entry in entries:
-            process = entry.name.partition("-")[0]
-            if process in ALIVE or not entry.is_file(follow_symlinks=False):
-                continue
-            if entry.name.endswith(".seg"):
-                found.append(Path(entry.path))
-    return found
-
-
-def remove_drafts(directory: Path) -> None:
-    """Remove segments whose maker died before they were usable; they hold nothing."""
-    with contextlib.suppress(OSError):
-        for path in directory.glob("*.new"):
-            if path.name.partition("-")[0] not in ALIVE:
-                _remove_draft(path)
-
-
-def _remove_draft(path: Path) -> None:
-    with contextlib.suppress(OSError):
-        if time.time() - path.stat().st_mtime < _YOUNG_DRAFT_S:
-            return
-        fd = os.open(path, os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW)
-        try:
-            fcntl.lockf(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            path.unlink()
-        finally:
-            os.close(fd)
-
-
-def trim(directory: Path, done: set[str]) -> None:
-    """Free what dead processes have allocated and never filled; `done` are files looked at."""
-    for path in _segments(directory):
-        if path.name not in done:
-            done.add(path.name)
-            _trim(path)
-
-
-def _trim(path: Path) -> None:
-    orphan = adopt_file(path)
-    if orphan is not None:
-        with contextlib.suppress(OSError):
-            orphan.trim()
-        orphan.release()
-
-
-def adopt_file(path: Path) -> Orphan | None:
-    """Take over one segment; None if its owner lives, another has it, or no header holds."""
-    if path in _TAKEN:
-        return None
-    try:
-        fd = os.open(path, os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW)
-    except OSError:
-        return None
-    try:
-        orphan = _take(path, fd)
-    except (OSError, NewerFormat):
-        orphan = None
-    except ValueError:
-        quarantine(path)
-        orphan = None
-    if orphan is None:
-        os.close(fd)
-    else:
-        _TAKEN.add(path)
-    return orphan
-
-
-def _take(path: Path, fd: int) -> Orphan | None:
-    fcntl.lockf(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    found = os.fstat(fd)
-    if not os.path.samestat(found, path.stat()):  # the one before us has just finished it
-        return None
-    with open(fd, "rb", closefd=False) as file:
-        data = file.read()
-    orphan = Orphan(path, fd, data)
-    return None if is_alive(orphan.header) else orphan

@@ -9,9 +9,10 @@ from __future__ import annotations
 import contextlib
 import mmap
 import os
+import struct
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass, fields, replace
+from dataclasses import astuple, dataclass, replace
 from pathlib import Path
 
 import orjson
@@ -26,6 +27,10 @@ except ImportError:  # Windows: nothing is mapped there, no ledger either
 
 _SUFFIX = ".ledger"
 _FILE_BYTES = 1024
+# JSON of who it is of, then the numbers. In the machine's own form each is stored at once, so that
+# no kill can tear it.
+_NUMBERS = struct.Struct("@6Q")
+_NUMBERS_AT = _FILE_BYTES - _NUMBERS.size
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +58,7 @@ class Ledger:
     service: str
     identity: dict[str, str]
     counts: Counts
+    told: int = 0  # how many lost records the collector was told of
 
     @property
     def is_alive(self) -> bool:
@@ -61,18 +67,25 @@ class Ledger:
 
     def to_bytes(self) -> bytes:
         """Write the ledger as it stands in its file."""
-        return orjson.dumps(self).ljust(_FILE_BYTES)
+        who = {
+            "process": self.process,
+            "pid": self.pid,
+            "service": self.service,
+            "identity": self.identity,
+        }
+        return orjson.dumps(who).ljust(_NUMBERS_AT) + self.numbers()
+
+    def numbers(self) -> bytes:
+        """Write the part that changes."""
+        return _NUMBERS.pack(*astuple(self.counts), self.told)
 
     @classmethod
     def from_bytes(cls, text: bytes) -> Ledger | None:
         """Read a ledger; None if it is none."""
         try:
-            found = orjson.loads(text)
-            counts = found.pop("counts")
-            names = {field.name for field in fields(Counts)}
-            numbers = {name: int(counts[name]) for name in names}
-            ledger = cls(**found, counts=Counts(**numbers))
-        except (ValueError, TypeError, KeyError, AttributeError):
+            *counts, told = _NUMBERS.unpack_from(text, _NUMBERS_AT)
+            ledger = cls(**orjson.loads(text[:_NUMBERS_AT]), counts=Counts(*counts), told=told)
+        except (ValueError, TypeError, struct.error):
             return None
         is_sound = isinstance(ledger.pid, int) and isinstance(ledger.identity, dict)
         return ledger if is_sound and isinstance(ledger.process, str) else None
@@ -86,7 +99,7 @@ class OwnLedger:
 
     def __init__(self, directory: Path, process: str, service: str) -> None:
         self.path = directory / f"{process}{_SUFFIX}"
-        self._ledger = Ledger(process, os.getpid(), service[:200], describe_process(), Counts())
+        self._ledger = Ledger(process, os.getpid(), service[:100], describe_process(), Counts())
         flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW
         self._fd = os.open(self.path, flags, 0o600)
         try:
@@ -103,9 +116,7 @@ class OwnLedger:
         """Note the numbers, without a system call."""
         if counts != self._ledger.counts:
             self._ledger = replace(self._ledger, counts=counts)
-            text = self._ledger.to_bytes()
-            if len(text) == _FILE_BYTES:
-                self._map[:] = text
+            self._map[_NUMBERS_AT:] = self._ledger.numbers()
 
     def close(self, *, unlink: bool) -> None:
         """Let go of the file; with `unlink` it is gone."""
@@ -133,15 +144,19 @@ class Bookkeeper:
         self._service = service
         self._ledger: OwnLedger | None = None
 
-    def keep(self, counts: Counts) -> None:
-        """Note the numbers; in a new file, if someone has deleted the old one."""
+    def open(self) -> None:
+        """Have a file; a new one, if someone has deleted the old one."""
         if self._ledger is not None and not os.path.exists(self._ledger.path):
             self._ledger.close(unlink=False)
             self._ledger = None
         if self._ledger is None:
             with contextlib.suppress(OSError, ValueError):
                 self._ledger = OwnLedger(self._directory, self._process, self._service)
-        self.write(counts)
+
+    @property
+    def is_open(self) -> bool:
+        """Whether there is a file to write to."""
+        return self._ledger is not None
 
     def write(self, counts: Counts) -> None:
         """Note the numbers if there is a file."""

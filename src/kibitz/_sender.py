@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 import orjson
 
-from kibitz import _directory
+from kibitz import _directory, _orphans
 from kibitz._batch import (
     LOGS,
     Batch,
@@ -25,12 +25,12 @@ from kibitz._batch import (
     parts_of,
     span_id,
 )
-from kibitz._directory import Orphan
-from kibitz._ledger import Bookkeeper, Counts, sweep, write_on
+from kibitz._ledger import sweep, write_on
+from kibitz._orphans import Orphan
 from kibitz._pace import Pace
 from kibitz._runtime import SPAN, START
 from kibitz._segment import Record
-from kibitz._spool import Spool
+from kibitz._spool import Settled, Spool
 from kibitz._transport import Reply, Transport, Unreachable
 from kibitz.config import Settings
 
@@ -105,7 +105,6 @@ class Sender:
         self._orphan: tuple[Orphan, _Reader] | None = None
         self._pace = Pace()
         self._adopt_at = self._sweep_at = 0.0
-        self._bookkeeper = Bookkeeper(target.directory, spool.process, settings.service)
         self._said_at: dict[str, float] = {}
         self._paths_taken: set[str] = set()
         self._is_stopping = False
@@ -456,22 +455,17 @@ class Sender:
     # --- telling others
 
     def _keep_ledger(self) -> None:
-        if self._spool.is_on_disk and self._spool.total:
-            self._bookkeeper.keep(self.counts())
-        else:
-            self._bookkeeper.write(self.counts())
+        self._spool.keep_ledger(self._settled())
 
     def close_ledger(self) -> None:
         """Leave the ledger to be read, if it has something to tell."""
-        self._bookkeeper.write(self.counts())
-        if not self.is_running:
-            self._bookkeeper.close(self.counts())
+        if self.is_running:  # stuck in a request: it may write still
+            self._keep_ledger()
+        else:
+            self._spool.close_ledger(self._settled())
 
-    def counts(self) -> Counts:
-        """What became of this process's records."""
-        spool, tally = self._spool, self.tally
-        dropped = spool.dropped + tally.dropped
-        return Counts(spool.total, spool.slimmed, tally.sent, tally.rejected, dropped)
+    def _settled(self) -> Settled:
+        return Settled(self.tally.sent, self.tally.rejected, self.tally.dropped)
 
     # --- what others left
 
@@ -492,7 +486,7 @@ class Sender:
         now = time.monotonic()
         if now < self._adopt_at or self._settings.durability == "memory" or self._spool.trouble:
             return False
-        orphan = _directory.adopt(self._spool.target.directory)
+        orphan = _orphans.adopt(self._spool.target.directory)
         if orphan is None:
             self._adopt_at = now + ADOPT_S
             if now >= self._sweep_at:

@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from kibitz import _directory, _runtime
+from kibitz import _directory, _orphans, _runtime
 from kibitz._otel import is_private, record_also, visibility
 from kibitz._record import VERSION
 from kibitz._redact import build_redactor, let_threads_die
@@ -77,7 +77,7 @@ class Outlet:
             return
         _INHERITED.append((self.spool, self.sender))
         self.spool.abandon()
-        _directory.forget_parent()
+        _orphans.forget_parent()
         self.spool, self.sender = self._make()
         self._pid = pid
 

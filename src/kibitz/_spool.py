@@ -14,7 +14,9 @@ from typing import Any
 
 import orjson
 
-from kibitz import _directory
+from kibitz import _directory, _orphans
+from kibitz._ledger import Bookkeeper, Counts
+from kibitz._ring import Ring, RingSource
 from kibitz._runtime import START
 from kibitz._segment import Header, Record, Segment
 from kibitz._slim import LONGEST_RECORD_BYTES, headers_only, shrink
@@ -24,12 +26,20 @@ WAKE_BYTES = 2**20  # the sender looks every 100 ms, and at once when this much 
 RETRY_DISK_S = 30.0
 RESCAN_S = 5.0
 _MOST_PENDING = 20_000
-_RING_BYTES = 64 * 2**20
 _FIRST_SEGMENTS_BYTES = (2 * 2**20, 8 * 2**20)  # a hundred idle workers must not hold 1.6 GB
 _SMALLEST_SEGMENT_BYTES = 2**17
 _NO_ROOM = frozenset([errno.ENOSPC, errno.EDQUOT, errno.EFBIG])
 _FULL_SHARE = 0.9  # of the cap; above it only headers are kept
 _AT_ONCE = 100  # records written again while others find the lock taken
+
+
+@dataclass(frozen=True, slots=True)
+class Settled:
+    """What became of records on their way out, as the sender tells."""
+
+    sent: int = 0
+    rejected: int = 0
+    dropped: int = 0  # over the age limit
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,58 +54,6 @@ class Target:
     def directory(self) -> Path:
         """The folder of this collector and key."""
         return _directory.directory_of(self.base, self.collector, self.api_key)
-
-
-class Ring:
-    """Records in memory while the disk cannot be used; the oldest give way."""
-
-    def __init__(self, max_records: int) -> None:
-        self._records: deque[Record] = deque()
-        self._max_records = max_records
-        self._bytes = 0
-        self._next = 0
-        self._read = 0
-        self.overflowed = 0
-
-    def append(self, kind: int, sequence: int, payload: bytes) -> None:
-        """Take a record, under the spool's lock."""
-        records = self._records
-        records.append(Record(sequence, kind, payload, self._next, self._next + 1))
-        self._next += 1
-        self._bytes += len(payload)
-        while len(records) > self._max_records or self._bytes > _RING_BYTES:
-            oldest = records.popleft()
-            self._bytes -= len(oldest.payload)
-            # What the sender holds already is still delivered by it.
-            self.overflowed += oldest.kind != START and oldest.start >= self._read
-
-    def read(self, max_records: int, max_bytes: int) -> list[Record]:
-        """Take the next records, under the spool's lock."""
-        found: list[Record] = []
-        taken = 0
-        for record in self._records:
-            if record.start < self._read:
-                continue
-            if len(found) >= max_records or (found and taken + len(record.payload) > max_bytes):
-                break
-            found.append(record)
-            taken += len(record.payload)
-        if found:
-            self._read = found[-1].end
-        return found
-
-    def acknowledge(self, offset: int) -> None:
-        """Forget what is delivered, under the spool's lock."""
-        while self._records and self._records[0].start < offset:
-            self._bytes -= len(self._records.popleft().payload)
-
-    @property
-    def counted(self) -> int:
-        """How many whole records are in here; a start record is only a preview of one."""
-        return sum(record.kind != START for record in list(self._records))
-
-    def __len__(self) -> int:
-        return len(self._records)
 
 
 class Spool:
@@ -131,10 +89,12 @@ class Spool:
         self._segment: Segment | None = None
         self._next: Segment | None = None
         self._ring = Ring(settings.ring_records)
-        self._ring_source = RingSource(self)
+        self._ring_source = RingSource(self._ring, self._lock)
+        self._ledger = Bookkeeper(target.directory, self.process, settings.service)
+        self._settled = Settled()
         self._numbers = itertools.count()
         self._opened = 0
-        self._trimmed: set[str] = set()  # files of others that were looked at
+        self._make_room_at = 0.0
         self._unseen_bytes = 0
         self._used_bytes = 0
         self._longest = min(LONGEST_RECORD_BYTES, settings.segment_bytes // 2)
@@ -167,13 +127,15 @@ class Spool:
                 0
             ]  # taken out when it is safe: an interrupt may come in between
             sequence = 0 if kind == START else self.produced + 1
+            is_slim = self._is_slim
             try:
                 is_kept = self._write(kind, sequence, payload)
             except Exception:
                 is_kept = False
             if sequence:
                 self.produced = sequence
-                self.failed += not is_kept
+                if is_slim or not is_kept:
+                    self._note_loss(is_kept)
             pending.popleft()
 
     def _write(self, kind: int, sequence: int, payload: bytes) -> bool:
@@ -187,12 +149,21 @@ class Spool:
         is_kept = (segment is not None and segment.append(kind, sequence, payload)) or (
             self._write_on(kind, sequence, payload)
         )
-        self.slimmed += is_slim and is_kept and kind != START
         self._unseen_bytes += len(payload)
         if self._unseen_bytes >= WAKE_BYTES:
             self._unseen_bytes = 0
             self.wake_sender()
         return is_kept
+
+    def _note_loss(self, is_kept: bool) -> None:
+        """Count what is cut or lost at once, where a kill cannot undo it."""
+        if is_kept:
+            self.slimmed += 1
+        else:
+            self.failed += 1
+        if not self._ledger.is_open and self._is_prepared:
+            self._ledger.open()
+        self._ledger.write(self._counts())
 
     def _write_on(self, kind: int, sequence: int, payload: bytes) -> bool:
         """Continue in the next segment, else in memory; False at the cap: not even headers fit."""
@@ -221,18 +192,16 @@ class Spool:
 
     def _open(self) -> Segment | None:
         """Make a segment, smaller ones where the room is small; None at the cap, or in trouble."""
-        size = self._settings.segment_bytes
+        largest = self._settings.segment_bytes
         if self._opened < len(_FIRST_SEGMENTS_BYTES):
-            size = min(size, _FIRST_SEGMENTS_BYTES[self._opened])
+            largest = min(largest, _FIRST_SEGMENTS_BYTES[self._opened])
+        size = largest
         while True:
             is_last = size // 4 < _SMALLEST_SEGMENT_BYTES
             try:
                 if self._has_room(size):
-                    segment = self._create(f"{self.process}-{next(self._numbers):06d}", size)
-                    self._opened += 1
-                    self._used_bytes += size
-                    return segment
-                if is_last:
+                    return self._create(size)
+                if is_last and not self._make_room():
                     return None
             except OSError as error:
                 if is_last or error.errno not in _NO_ROOM:
@@ -241,7 +210,21 @@ class Spool:
             except ValueError as error:
                 self._go_to_memory(str(error))
                 return None
-            size //= 4
+            size = largest if is_last else size // 4
+
+    def _make_room(self) -> bool:
+        """At the cap: take back what a killed process has allocated and not filled.
+
+        The sender does it in time, unless processes are killed before theirs has looked.
+        """
+        now = time.monotonic()
+        if now < self._make_room_at:
+            return False
+        freed = _orphans.trim(self._directory)
+        if not freed:
+            self._make_room_at = now + RESCAN_S
+        self._used_bytes -= freed
+        return freed > 0
 
     def _has_room(self, size: int) -> bool:
         if not self._is_prepared:
@@ -249,14 +232,14 @@ class Spool:
                 raise ValueError('durability="memory" was asked for')
             if reason := _directory.prepare(self._directory):
                 raise ValueError(reason)
-            _directory.remove_drafts(self._directory)
+            _orphans.remove_drafts(self._directory)
             self._used_bytes = _directory.usage_bytes(self._directory)
             self._is_prepared = True
         cap = self._settings.spool_max_bytes
         self._is_slim = self._used_bytes + size > cap * _FULL_SHARE
         return self._used_bytes + size <= cap
 
-    def _create(self, name: str, size: int) -> Segment:
+    def _create(self, size: int) -> Segment:
         header = Header(
             process=self.process,
             install=self._install,
@@ -265,7 +248,15 @@ class Spool:
             resource=self._resource,
             identity=_directory.describe_process(),
         )
-        return _directory.create_segment(self._directory, name, size, header)
+        name = f"{self.process}-{next(self._numbers):06d}"
+        self._used_bytes += size  # now: the sender and a writer may both be here
+        try:
+            segment = _directory.create_segment(self._directory, name, size, header)
+        except OSError:
+            self._used_bytes -= size
+            raise
+        self._opened += 1
+        return segment
 
     def _go_to_memory(self, reason: str) -> None:
         self.trouble = reason
@@ -301,11 +292,13 @@ class Spool:
                 self._write_pending()
 
     def _look_at_usage(self) -> None:
-        _directory.remove_drafts(self._directory)
+        _orphans.remove_drafts(self._directory)
         self._used_bytes = _directory.usage_bytes(self._directory)
-        if self._used_bytes > self._settings.spool_max_bytes / 2:
-            _directory.trim(self._directory, self._trimmed)
-            self._used_bytes = _directory.usage_bytes(self._directory)
+        while self._used_bytes > self._settings.spool_max_bytes / 2:
+            freed = _orphans.trim(self._directory)
+            if not freed:
+                break
+            self._used_bytes -= freed
         self._end_slimming()
 
     def retry_disk(self) -> None:
@@ -386,6 +379,30 @@ class Spool:
 
     # --- numbers
 
+    def keep_ledger(self, settled: Settled) -> None:
+        """Bring the ledger up to date; on the sender's thread."""
+        if self._is_prepared and self.produced:
+            self._ledger.open()
+        with self._lock:
+            self._settled = settled
+            self._ledger.write(self._counts())
+
+    def close_ledger(self, settled: Settled) -> None:
+        """Leave the ledger to be read, if it has something to tell."""
+        self._settled = settled
+        self._ledger.write(self._counts())
+        self._ledger.close(self._counts())
+
+    def _counts(self) -> Counts:
+        done = self._settled
+        return Counts(
+            self.produced + len(self._refused),
+            self.slimmed,
+            done.sent,
+            done.rejected,
+            self.dropped + done.dropped,
+        )
+
     @property
     def dropped(self) -> int:
         """Records that could not be kept."""
@@ -418,7 +435,7 @@ class Spool:
             return 0
         try:
             lost = min(self._ring.counted, waiting)
-            self._ring = Ring(self._settings.ring_records)
+            self._ring.clear()
             self.failed += lost
         finally:
             self._lock.release()
@@ -444,20 +461,3 @@ class Spool:
         """In a forked child: forget the parent's maps and descriptors without touching them."""
         for segment in [*self.segments, *([self._next] if self._next else [])]:
             segment.abandon()
-
-
-class RingSource:
-    """The ring as the sender sees it: each step under the spool's lock."""
-
-    def __init__(self, spool: Spool) -> None:
-        self._spool = spool
-
-    def read(self, max_records: int, max_bytes: int) -> list[Record]:
-        """Take the next records."""
-        with self._spool._lock:
-            return self._spool._ring.read(max_records, max_bytes)
-
-    def acknowledge(self, offset: int) -> None:
-        """Forget what is delivered."""
-        with self._spool._lock:
-            self._spool._ring.acknowledge(offset)

@@ -7,6 +7,7 @@ import time
 
 import pytest
 
+from kibitz._ledger import read_ledgers
 from tests.faults.conftest import IS_SOAK
 from tests.faults.flaky_collector import FlakyCollector
 from tests.faults.hosts import Hosts
@@ -38,12 +39,42 @@ def test_sigkill_at_random_moments_loses_and_doubles_nothing(
     hosts.drain()
     collector.is_each_once(finished)
     assert len(collector.numbers - finished) <= KILLS  # finished, but killed before it told
+    assert confessed(hosts) == 0
     print(f"\n{KILLS} SIGKILLs, collector {mode}: {len(finished)} finished, 0 lost, 0 doubled")
 
 
-def killed(hosts: Hosts, first: int, number: int, after_s: float) -> set[int]:
+def test_programs_killed_at_the_cap_have_counted_each_loss(
+    collector: FlakyCollector, hosts: Hosts
+) -> None:
+    chance, kills, cap = random.Random("cap"), 4 * KILLS, 4 * 2**20
+    collector.go_away()
+    finished: set[int] = set()
+    for turn in range(kills):
+        finished |= killed(
+            hosts,
+            turn * 10**6,
+            signal.SIGKILL,
+            chance.expovariate(5),
+            KIBITZ_SPOOL_MAX_BYTES=str(cap),
+        )
+    collector.come_back()
+    hosts.drain()
+    lost, dropped = finished - collector.numbers, confessed(hosts)
+    assert len(lost) > 0
+    assert dropped - kills <= len(lost) <= dropped  # dropped, but killed before it told
+    collector.is_each_once(finished - lost)
+    print(f"\n{kills} SIGKILLs at the cap: {len(finished)} finished, {len(lost)} lost and counted")
+
+
+def confessed(hosts: Hosts) -> int:
+    """How many records the ledgers of all processes say were dropped."""
+    folders = hosts.spool.glob("*/")
+    return sum(ledger.counts.dropped for folder in folders for ledger in read_ledgers(folder))
+
+
+def killed(hosts: Hosts, first: int, number: int, after_s: float, **environment: str) -> set[int]:
     """Kill a program some time after its first call; what it had finished."""
-    process = hosts.start(WORKS_FOR_EVER, first)
+    process = hosts.start(WORKS_FOR_EVER, first, **environment)
     assert process.stdout is not None
     told = process.stdout.readline()
     time.sleep(after_s)  # the fault itself: a moment that nothing else decides

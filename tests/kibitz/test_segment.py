@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from kibitz import _directory
+from kibitz import _directory, _orphans
 from kibitz._segment import Header, NewerFormat, Record, Scan, Segment, note, open_header
 
 SIZE = 2**17
@@ -181,7 +181,7 @@ def test_a_segment_of_a_newer_kibitz_is_left_alone(tmp_path: Path) -> None:
     with pytest.raises(NewerFormat, match="9"):
         open_header(newer)
     segment.path.write_bytes(newer)
-    assert _directory.adopt(tmp_path) is None
+    assert _orphans.adopt(tmp_path) is None
     assert segment.path.read_bytes() == newer
 
 
@@ -199,12 +199,12 @@ def test_what_is_acknowledged_is_not_read_again_and_a_damaged_note_means_all_aga
 
 def test_a_dead_process_is_taken_over_by_one_only(tmp_path: Path) -> None:
     make(tmp_path).close(unlink=False)
-    orphan = _directory.adopt(tmp_path)
+    orphan = _orphans.adopt(tmp_path)
     assert orphan is not None
     assert len(orphan.read(10**6, 10**9)) == len(PAYLOADS)
     child = os.fork()
     if child == 0:  # another process finds it locked
-        os._exit(0 if _directory.adopt(tmp_path) is None else 1)
+        os._exit(0 if _orphans.adopt(tmp_path) is None else 1)
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
     orphan.finish()
     assert list(tmp_path.glob("*.seg")) == []
@@ -218,13 +218,13 @@ def test_damaged_files_end_in_quarantine(tmp_path: Path) -> None:
     data = bytearray(segment.path.read_bytes())
     data[data.index(PAYLOADS[9])] ^= 1
     segment.path.write_bytes(bytes(data))
-    orphan = _directory.adopt(tmp_path)
+    orphan = _orphans.adopt(tmp_path)
     assert orphan is not None
     assert len(orphan.read(10**6, 10**9)) == len(PAYLOADS) - 1
     orphan.finish()
     quarantined = {path.name for path in (tmp_path / "quarantine").iterdir()}
     assert quarantined == {garbage.name, segment.path.name}
-    assert _directory.adopt(tmp_path) is None
+    assert _orphans.adopt(tmp_path) is None
 
 
 def test_a_living_process_keeps_its_segment_even_without_the_lock(tmp_path: Path) -> None:
@@ -232,11 +232,11 @@ def test_a_living_process_keeps_its_segment_even_without_the_lock(tmp_path: Path
     started = _directory._started(os.getppid())
     header.identity["started"] = started
     make(tmp_path, header=header).close(unlink=False)
-    assert _directory.adopt(tmp_path) is None
+    assert _orphans.adopt(tmp_path) is None
     header.identity["started"] = "1"  # the pid was used again since
     path = next(tmp_path.glob("*.seg"))
     path.unlink()
     make(tmp_path, header=header).close(unlink=False)
-    orphan = _directory.adopt(tmp_path)
+    orphan = _orphans.adopt(tmp_path)
     assert orphan is not None
     orphan.release()

@@ -12,10 +12,12 @@ from typing import Any
 
 import pytest
 
-from kibitz import _directory
+from kibitz import _directory, _orphans
+from kibitz._ledger import Counts, read_ledgers
+from kibitz._ring import Ring
 from kibitz._runtime import LOG_RECORD, SPAN
 from kibitz._segment import Segment
-from kibitz._spool import Ring, Spool, Target
+from kibitz._spool import Spool, Target
 from kibitz.config import load
 from tests.kibitz.local_collector import log_payload, span_payload
 
@@ -351,8 +353,7 @@ def test_durability_machine_brings_pages_to_the_disk(
     assert synced == list(spool.segments)
 
 
-def test_what_killed_processes_allocated_does_not_fill_the_spool(spools: Spools) -> None:
-    program = """
+LEAVES_A_SEGMENT = """
 import os, sys
 from tests.kibitz.test_spool import Spools, SPAN, span_payload
 from pathlib import Path
@@ -363,16 +364,59 @@ spool.prepare()
 os.utime(spool.target.directory / f"{spool.process}-000009.new", (1, 1))
 os._exit(0)
 """
-    for _ in range(5):
-        subprocess.run([sys.executable, "-c", program, str(spools.folder)], check=True)
+
+
+def leave_segments(folder: Path, count: int) -> None:
+    """Processes that die with one record in a segment of 2 MB each, and a draft."""
+    for _ in range(count):
+        subprocess.run([sys.executable, "-c", LEAVES_A_SEGMENT, str(folder)], check=True)
+
+
+def test_what_killed_processes_allocated_does_not_fill_the_spool(spools: Spools) -> None:
+    leave_segments(spools.folder, 5)
     spool = spools.make(spool_max_bytes=16 * 2**20)
     spool.put(SPAN, span_payload(2))
     assert not list(spool.target.directory.glob("*.new"))
     spool.prepare()
     assert _directory.usage_bytes(spool.target.directory) < 8 * 2**20  # half of what is allowed
     left = 0
-    while (orphan := _directory.adopt(spool.target.directory)) is not None:
+    while (orphan := _orphans.adopt(spool.target.directory)) is not None:
         left += len(orphan.read(9, 10**6))
         orphan.finish()
     assert left == 5
     assert not (spool.target.directory / "quarantine").exists()
+
+
+def test_at_the_cap_a_caller_takes_back_what_a_killed_process_has_not_filled(
+    spools: Spools,
+) -> None:
+    leave_segments(spools.folder, 2)
+    spool = spools.make(spool_max_bytes=4 * 2**20)
+    spool.put(SPAN, span_payload(2))
+    assert (spool.total, spool.dropped, len(spool.segments)) == (1, 0, 1)
+
+
+def test_a_segment_is_cut_to_size_only_once(spools: Spools) -> None:
+    leave_segments(spools.folder, 1)
+    (folder,) = spools.folder.glob("*/")
+    assert _orphans.trim(folder) > 2**20
+    assert _orphans.trim(folder) == 0
+    (path,) = folder.glob("*.seg")
+    assert path.stat().st_size < 2000
+    orphan = _orphans.adopt(folder)
+    assert orphan is not None
+    assert len(orphan.read(9, 10**6)) == 1
+    orphan.finish()
+    assert list(folder.glob("*.seg")) == []
+
+
+def test_a_loss_is_in_the_ledger_before_put_returns_though_no_segment_could_be_made(
+    spools: Spools,
+) -> None:
+    spool = spools.make(spool_max_bytes=2**20)
+    spool.target.directory.mkdir(parents=True)
+    (spool.target.directory / "filler").write_bytes(bytes(2**20))
+    for number in range(1, 4):
+        spool.put(SPAN, span_payload(number))
+    (ledger,) = read_ledgers(spool.target.directory)
+    assert ledger.counts == Counts(produced=3, dropped=3)

@@ -7,7 +7,7 @@ import os
 import sys
 import time
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import orjson
@@ -71,7 +71,10 @@ def accounts_of(directory: Path, found: Iterable[Content]) -> list[Account]:
 def _account_of(ledger: Ledger, on_disk: int) -> Account:
     """Put a ledger and what waits in the same process's files together."""
     counts = ledger.counts
-    open_count = max(0, counts.produced - counts.sent - counts.rejected - counts.dropped)
+    settled = counts.sent + counts.rejected + counts.dropped
+    # The last tenth of a second before a kill is only in the files.
+    counts = replace(counts, produced=max(counts.produced, settled + on_disk))
+    open_count = max(0, counts.produced - settled)
     is_alive = ledger.is_alive
     waiting = open_count if is_alive else on_disk
     name = f"{ledger.service or '?'}, pid {ledger.pid} ({'running' if is_alive else 'ended'})"
