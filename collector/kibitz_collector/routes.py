@@ -20,6 +20,8 @@ from kibitz_collector.api.own import (
 from kibitz_collector.api.v5 import (
     agent_calls,
     agent_logs,
+    evaluation_runs,
+    evaluations,
     evaluator_logs,
     file_groups,
     flow_logs,
@@ -55,6 +57,8 @@ ROUTERS: list[APIRouter] = [
     prompt_calls.router,
     tool_calls.router,
     agent_calls.router,
+    evaluations.router,
+    evaluation_runs.router,
     *file_groups.ROUTERS,
 ]
 ROUTES: list[BaseRoute] = [*receive.routes, *health.routes, *ui.routes]

@@ -135,7 +135,7 @@ def get_log(session: Session, workspace_id: int, log_id: str) -> LogDetail:
     statement = select_summaries(with_document=True).where(
         LOG.c.workspace_id == workspace_id, LOG.c.id == log_id
     )
-    details = _details(session, workspace_id, statement)
+    details = read_details(session, workspace_id, statement)
     if not details:
         raise NotFound(f"no Log {log_id!r}")
     judgments = judgments_of(session, workspace_id, [log_id], whole=True)
@@ -148,7 +148,7 @@ def get_logs(session: Session, workspace_id: int, log_ids: Sequence[str]) -> dic
     statement = select_summaries(with_document=True).where(
         LOG.c.workspace_id == workspace_id, LOG.c.id.in_(log_ids)
     )
-    details = _details(session, workspace_id, statement)
+    details = read_details(session, workspace_id, statement)
     return {detail.summary.id: detail for detail in details}
 
 
@@ -161,7 +161,7 @@ def get_trace(session: Session, workspace_id: int, trace_id: str) -> list[LogSum
 def get_trace_details(session: Session, workspace_id: int, trace_id: str) -> list[LogDetail]:
     """Return the Logs of a trace, whole, by start."""
     statement = _of_trace(select_summaries(with_document=True), workspace_id, trace_id)
-    return _details(session, workspace_id, statement)
+    return read_details(session, workspace_id, statement)
 
 
 def trace_totals(session: Session, workspace_id: int, trace_id: str) -> TraceTotals:
@@ -265,7 +265,8 @@ def _of_trace(statement: Select[Any], workspace_id: int, trace_id: str) -> Selec
     )
 
 
-def _details(session: Session, workspace_id: int, statement: Select[Any]) -> list[LogDetail]:
+def read_details(session: Session, workspace_id: int, statement: Select[Any]) -> list[LogDetail]:
+    """Return the Logs that a statement of `select_summaries(with_document=True)` finds."""
     rows = session.connection().execute(statement).all()
     summaries = read_summaries(session, workspace_id, rows)
     bodies = decode_bodies(session, workspace_id, [row.document for row in rows])

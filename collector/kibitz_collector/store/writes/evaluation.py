@@ -98,7 +98,7 @@ def follow_version(session: Session, workspace_id: int, file_id: str, version_id
         evaluator = Evaluator(file_id=file_id, workspace_id=workspace_id, version_id=version_id)
     evaluator.version_id = version_id
     session.add(evaluator)
-    _ensure_state(session, workspace_id, file_id, version_id)
+    ensure_state(session, workspace_id, file_id, version_id)
     bump_revision(session)
 
 
@@ -126,7 +126,7 @@ def attach_monitor(
         raise Invalid("scope session is not judged on arrival; use log or trace")
     if filter_text is not None:
         _check_filter(filter_text)
-    _ensure_state(session, workspace_id, evaluator_id, version.id)
+    ensure_state(session, workspace_id, evaluator_id, version.id)
     if session.get(Evaluator, evaluator_id) is None:
         follow_version(session, workspace_id, evaluator_id, version.id)
     now_ns = time.time_ns()
@@ -257,7 +257,8 @@ def _content(version: Version) -> dict[str, Any]:
     return content
 
 
-def _ensure_state(session: Session, workspace_id: int, evaluator_id: str, version_id: str) -> None:
+def ensure_state(session: Session, workspace_id: int, evaluator_id: str, version_id: str) -> None:
+    """Make sure that an evaluator version can be given jobs."""
     if session.get(EvaluatorState, version_id) is None:
         session.add(
             EvaluatorState(

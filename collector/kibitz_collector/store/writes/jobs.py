@@ -71,6 +71,53 @@ def enqueue_root(session: Session, workspace_id: int, root: LogRecord) -> int:
     return _insert(session, rows)
 
 
+def enqueue_asked(
+    session: Session,
+    workspace_id: int,
+    records: Sequence[LogRecord],
+    *,
+    evaluator_id: str,
+    version_id: str,
+) -> int:
+    """Make the jobs that a run asks for: these Logs, judged by this evaluator version.
+
+    What a monitor has asked for already is not asked for twice.
+    """
+    asked = CompiledMonitor(
+        id="",
+        evaluator_id=evaluator_id,
+        version_id=version_id,
+        file_path=None,
+        matches=None,
+        names_kind=True,
+        scope="log",
+        sample_rate=1.0,
+    )
+    counts = _trace_counts(session, workspace_id, records)
+    now_ns = time.time_ns()
+    rows = [
+        _row(workspace_id, record, asked, _hash(record, asked, counts), now_ns)
+        | {"monitor_id": None, "kind": "run"}
+        for record in records
+    ]
+    return _insert(session, rows)
+
+
+def ask_again(session: Session, workspace_id: int, log_ids: Sequence[str], version_id: str) -> None:
+    """Let the jobs of these Logs run that ended with the monitor that had asked for them."""
+    session.exec(
+        update(Job)
+        .where(
+            col(Job.workspace_id) == workspace_id,
+            col(Job.log_id).in_(log_ids),
+            col(Job.evaluator_version_id) == version_id,
+            col(Job.state) == "done",
+            col(Job.last_error).startswith("its monitor was "),
+        )
+        .values(state="waiting", attempts=0, last_error=None)
+    )
+
+
 def move_idle_cursor(session: Session, last_received_ns: int) -> None:
     """Remember up to when idle traces have been looked at."""
     session.exec(
@@ -182,8 +229,9 @@ def _late_rows(
     newest = {(job.monitor_id, job.evaluator_version_id, job.log_id): job for job in earlier}
     rows = []
     for (monitor_id, version_id, log_id), job in newest.items():
-        # A job still waiting will read the trace as it is then.
-        if (monitor_id, version_id) in followed and job.state != "waiting":
+        # A job still waiting will read the trace as it is then. What a run asked for stands.
+        is_followed = monitor_id is None or (monitor_id, version_id) in followed
+        if is_followed and job.state != "waiting":
             own = job.content_hash.partition(":")[0]
             row = {c: getattr(job, c) for c in _COPIED}
             row |= {"content_hash": f"{own}:{counts[log_id]}", "created_ns": now_ns}

@@ -1,0 +1,117 @@
+"""Puts together how the runs of an evaluation came out, for the API and the pages."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from kibitz_collector.evaluate.sandbox.verdicts import option_names
+from kibitz_collector.evaluations.report import Named, report_text
+from kibitz_collector.evaluations.stats import Judge, RunStats, run_stats
+from kibitz_collector.store import Session
+from kibitz_collector.store.queries import evaluation as evaluator_queries
+from kibitz_collector.store.queries import evaluations as queries
+from kibitz_collector.store.queries.datapoints import count_datapoints
+from kibitz_collector.store.queries.evaluations import EvaluationView, PlacedRun
+from kibitz_collector.store.queries.evaluations_logs import (
+    RunLogFact,
+    VerdictFact,
+    log_facts,
+    verdict_facts,
+)
+from kibitz_collector.store.queries.files import get_files, get_versions
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Board:
+    """An evaluation with its runs, the newest first, each added up."""
+
+    evaluation: EvaluationView
+    file_path: str | None
+    runs: Sequence[PlacedRun]
+    stats: Sequence[RunStats]
+    versions: dict[str, str]  # name, or path of another File, by Version
+    datasets: dict[str, str]  # path, by run
+
+    def report(self, url: str) -> str:
+        """Return the comparison of its runs as text."""
+        evaluation = self.evaluation
+        named = Named(
+            evaluation=evaluation.name or evaluation.id,
+            file=self.file_path,
+            url=url,
+            versions=self.versions,
+            datasets=self.datasets,
+        )
+        control = next((placed.run.id for placed in self.runs if placed.is_control), None)
+        return report_text(self.stats, named, control)
+
+
+def read_board(session: Session, workspace_id: int, evaluation: EvaluationView) -> Board:
+    """Read and add up all runs of an evaluation."""
+    runs = queries.list_runs(session, evaluation.id)
+    judges = [_judge(session, workspace_id, used) for used in evaluation.evaluators]
+    run_ids = [placed.run.id for placed in runs]
+    logs: dict[str, list[RunLogFact]] = {}
+    for log in log_facts(session, run_ids):
+        logs.setdefault(log.run_id, []).append(log)
+    verdicts: dict[str, list[VerdictFact]] = {}
+    evaluator_ids = sorted({judge.evaluator_id for judge in judges})
+    for verdict in verdict_facts(session, workspace_id, run_ids, evaluator_ids):
+        verdicts.setdefault(verdict.run_id, []).append(verdict)
+    files = get_files(
+        session,
+        workspace_id,
+        {evaluation.file_id or "", *(id_ for placed in runs for id_ in _file_ids(placed))},
+    )
+    names = get_versions(session, workspace_id, {placed.run.version_id or "" for placed in runs})
+    own = files.get(evaluation.file_id or "")
+    stats = [
+        run_stats(
+            run_id=placed.run.id,
+            version_id=placed.run.version_id,
+            status=placed.run.status,
+            expected=_expected(session, placed),
+            logs=logs.get(placed.run.id, []),
+            verdicts=verdicts.get(placed.run.id, []),
+            judges=judges,
+        )
+        for placed in runs
+    ]
+    return Board(
+        evaluation=evaluation,
+        file_path=own.path if own else None,
+        runs=runs,
+        stats=stats,
+        versions={
+            version.id: version.name or files[version.file_id].path
+            for version in names.values()
+            if version.name or (version.file_id in files and version.file_id != evaluation.file_id)
+        },
+        datasets={
+            placed.run.id: files[placed.run.dataset_id].path
+            for placed in runs
+            if placed.run.dataset_id in files
+        },
+    )
+
+
+def _judge(session: Session, workspace_id: int, used: queries.UsedEvaluator) -> Judge:
+    view = evaluator_queries.get_evaluator(
+        session, workspace_id, used.evaluator_id, used.version_id
+    )
+    return Judge(
+        evaluator_id=used.evaluator_id,
+        version_id=used.version_id,
+        path=view.path,
+        return_type=view.spec.return_type,
+        options=option_names(view.spec.options),
+        orchestrated=used.orchestrated,
+    )
+
+
+def _expected(session: Session, placed: PlacedRun) -> int | None:
+    dataset = placed.run.dataset_version_id
+    return None if dataset is None else count_datapoints(session, dataset)
+
+
+def _file_ids(placed: PlacedRun) -> list[str]:
+    return [id_ for id_ in (placed.run.file_id, placed.run.dataset_id) if id_ is not None]
