@@ -1,5 +1,7 @@
 """Which addresses a URL that somebody typed may reach, checked at the moment of connecting.
 
+For webhooks, for Tools that call an API, and for the addresses of model providers.
+
 A name is resolved once, every address it gave is checked, and the connection goes to a checked one:
 a name that answers differently the second time (DNS rebinding) gains nothing.
 """
@@ -10,6 +12,7 @@ import ssl
 import threading
 import time
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
@@ -27,15 +30,17 @@ _NEVER = [
         "ff00::/8",
     )
 ]  # fmt: skip
-"""Not for anybody's webhooks: this host by other names, link-local (cloud metadata), tunnels."""
+"""For nobody's URLs: this host by other names, link-local (cloud metadata), tunnels."""
 
 
 @dataclass(frozen=True, slots=True)
 class Reach:
-    """What this collector lets channels reach beside the public internet."""
+    """What this collector lets a URL reach beside the public internet."""
 
     loopback: bool = False
     private: bool = False  # loopback too
+    hosts: frozenset[str] = frozenset()  # these at whatever address, in small letters
+    setting: str = "KIBITZ_ALLOW_PRIVATE_WEBHOOKS=true"  # how an admin allows more
 
 
 class AddressRefused(Exception):
@@ -73,7 +78,7 @@ def check_url(url: str, reach: Reach) -> None:
     if port == 0:
         raise AddressRefused("port 0 cannot be reached")
     literal = _literal(host)
-    if literal is not None:
+    if literal is not None and host not in reach.hosts:
         check_address(literal, reach)
 
 
@@ -85,16 +90,16 @@ def check_address(address: IPAddress, reach: Reach) -> None:
     inner = _unwrapped(address)
     if inner.is_loopback:
         if not (reach.loopback or reach.private):
-            raise AddressRefused(_refusal(address, "a loopback address"))
+            raise AddressRefused(_refusal(address, "a loopback address", reach))
         return
     if any(inner in network for network in _NEVER if network.version == inner.version):
         raise AddressRefused(
-            f"{address} is a link-local or special address, which no channel may reach"
+            f"{address} is a link-local or special address, which may not be reached"
         )
     if inner.is_global and not inner.is_multicast and not inner.is_reserved:
         return
     if not reach.private:
-        raise AddressRefused(_refusal(address, "a private address"))
+        raise AddressRefused(_refusal(address, "a private address", reach))
 
 
 def resolve(host: str, port: int, reach: Reach, timeout_s: float) -> list[str]:
@@ -105,9 +110,21 @@ def resolve(host: str, port: int, reach: Reach, timeout_s: float) -> list[str]:
     found = [
         ipaddress.ip_address(text.partition("%")[0]) for text in _lookup(host, port, timeout_s)
     ]
-    for address in found:
+    for address in found if host.lower() not in reach.hosts else ():
         check_address(address, reach)
     return [str(address) for address in found]
+
+
+def check_host(url: str, reach: Reach, timeout_s: float) -> None:
+    """Check a URL and the addresses of its host, for those who connect in their own way.
+
+    A name that is not known here may be known to a proxy, so it passes. Raises: AddressRefused.
+    """
+    check_url(url, reach)
+    parts = urlsplit(url)
+    port = parts.port or (443 if parts.scheme == "https" else 80)
+    with suppress(OSError):
+        resolve(parts.hostname or "", port, reach, timeout_s)
 
 
 class CheckedBackend(httpcore.NetworkBackend):
@@ -230,5 +247,5 @@ def _lookup(host: str, port: int, timeout_s: float) -> list[str]:
     return found
 
 
-def _refusal(address: IPAddress, what: str) -> str:
-    return f"{address} is {what}; an admin may allow these with KIBITZ_ALLOW_PRIVATE_WEBHOOKS=true"
+def _refusal(address: IPAddress, what: str, reach: Reach) -> str:
+    return f"{address} is {what}; an admin may allow these with {reach.setting}"

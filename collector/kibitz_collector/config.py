@@ -42,6 +42,12 @@ class Settings(BaseSettings):
         "auto", description="where evaluator source runs"
     )
     evaluator_timeout_s: float = Field(2.0, gt=0, description="wall time of one evaluation")
+    judge_concurrency: int = Field(
+        8, ge=1, le=256, description="calls of judges' models at once, in this process"
+    )
+    judge_timeout_s: float = Field(
+        60.0, gt=0, description="wall time of one judge's model call, second tries included"
+    )
     job_lease_s: float = Field(
         60.0, gt=0, description="how long a claimed job is not offered again"
     )
@@ -71,13 +77,82 @@ class Settings(BaseSettings):
         validation_alias=AliasChoices("KIBITZ_ANTHROPIC_API_KEY", "ANTHROPIC_API_KEY"),
         repr=False,
     )
+    openai_azure_base_url: str | None = Field(
+        None,
+        description="your Azure OpenAI resource (also AZURE_OPENAI_ENDPOINT)",
+        validation_alias=AliasChoices("KIBITZ_OPENAI_AZURE_BASE_URL", "AZURE_OPENAI_ENDPOINT"),
+    )
+    openai_azure_api_key: str | None = Field(
+        None,
+        description="key for calls to Azure OpenAI, unless one is saved (also AZURE_OPENAI_API_KEY)",
+        validation_alias=AliasChoices("KIBITZ_OPENAI_AZURE_API_KEY", "AZURE_OPENAI_API_KEY"),
+        repr=False,
+    )
+    deepseek_api_key: str | None = Field(
+        None,
+        description="key for calls to DeepSeek, unless one is saved (also DEEPSEEK_API_KEY)",
+        validation_alias=AliasChoices("KIBITZ_DEEPSEEK_API_KEY", "DEEPSEEK_API_KEY"),
+        repr=False,
+    )
+    groq_api_key: str | None = Field(
+        None,
+        description="key for calls to Groq, unless one is saved (also GROQ_API_KEY)",
+        validation_alias=AliasChoices("KIBITZ_GROQ_API_KEY", "GROQ_API_KEY"),
+        repr=False,
+    )
+    mistral_api_key: str | None = Field(
+        None,
+        description="key for calls to Mistral, unless one is saved (also MISTRAL_API_KEY)",
+        validation_alias=AliasChoices("KIBITZ_MISTRAL_API_KEY", "MISTRAL_API_KEY"),
+        repr=False,
+    )
+    google_api_key: str | None = Field(
+        None,
+        description="key for calls to Gemini, unless one is saved (also GEMINI_API_KEY)",
+        validation_alias=AliasChoices("KIBITZ_GOOGLE_API_KEY", "GEMINI_API_KEY", "GOOGLE_API_KEY"),
+        repr=False,
+    )
+    cohere_api_key: str | None = Field(
+        None,
+        description="key for calls to Cohere, unless one is saved (also CO_API_KEY)",
+        validation_alias=AliasChoices("KIBITZ_COHERE_API_KEY", "CO_API_KEY"),
+        repr=False,
+    )
+    replicate_api_key: str | None = Field(
+        None,
+        description="key for calls to Replicate, unless one is saved (also REPLICATE_API_TOKEN)",
+        validation_alias=AliasChoices("KIBITZ_REPLICATE_API_KEY", "REPLICATE_API_TOKEN"),
+        repr=False,
+    )
+    bedrock_api_key: str | None = Field(
+        None,
+        description="Bedrock API key, or ID:SECRET (also AWS_BEARER_TOKEN_BEDROCK); else AWS's own "
+        "way of finding one",
+        validation_alias=AliasChoices("KIBITZ_BEDROCK_API_KEY", "AWS_BEARER_TOKEN_BEDROCK"),
+        repr=False,
+    )
+    ollama_base_url: str | None = Field(
+        None,
+        description="where Ollama is found, if not at its own port here",
+        validation_alias=AliasChoices("KIBITZ_OLLAMA_BASE_URL"),
+    )
+    vllm_base_url: str | None = Field(
+        None,
+        description="where vLLM is found, if not at its own port here",
+        validation_alias=AliasChoices("KIBITZ_VLLM_BASE_URL"),
+    )
     provider_timeout_s: float = Field(
         120.0,
         gt=0,
         description="how long a model provider may be silent (also KIBITZ_PROVIDER_TIMEOUT)",
         validation_alias=AliasChoices("KIBITZ_PROVIDER_TIMEOUT_S", "KIBITZ_PROVIDER_TIMEOUT"),
     )
-    tool_timeout_s: float = Field(10.0, gt=0, description="wall time of one call of a code Tool")
+    tool_timeout_s: float = Field(10.0, gt=0, description="wall time of one call of a Tool")
+    allowed_hosts: str = Field(
+        "",
+        description="hosts, separated by commas, that Tools and model providers may be at "
+        "whatever their address (private, link-local)",
+    )
 
     secret_key: str | None = Field(None, description="seals secrets at rest (any long text)")
     smtp_url: str | None = Field(None, description="smtp(s)://user:password@host:port for e-mail")

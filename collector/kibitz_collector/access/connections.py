@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from kibitz_collector.access.http import Context
+from kibitz_collector.access.reach import provider_reach
 from kibitz_collector.access.seal import open_sealer
 from kibitz_collector.config import Settings
 from kibitz_collector.errors import Invalid
@@ -35,7 +36,11 @@ def find_connection(caller: Context, provider: str, keys: Keys | None = None) ->
     Raises: Invalid: a saved key was sealed with another secret key.
     """
     settings = caller.settings
-    connection = Connection(provider=provider, timeout_s=settings.provider_timeout_s)
+    connection = Connection(
+        provider=provider,
+        timeout_s=settings.provider_timeout_s,
+        reach=provider_reach(settings),
+    )
     connection = _from_settings(connection, settings)
     saved = _read_saved(caller, provider)
     if saved is not None:
@@ -126,12 +131,12 @@ def _read_saved(caller: Context, provider: str) -> dict[str, str | None] | None:
 
 
 def _from_settings(connection: Connection, settings: Settings) -> Connection:
-    match connection.provider:
-        case "openai":
-            return _overlay(connection, settings.openai_api_key, settings.openai_base_url)
-        case "anthropic":
-            return _overlay(connection, settings.anthropic_api_key, settings.anthropic_base_url)
-    return connection
+    name = connection.provider
+    return _overlay(
+        connection,
+        getattr(settings, f"{name}_api_key", None),
+        getattr(settings, f"{name}_base_url", None),
+    )
 
 
 def _overlay(connection: Connection, api_key: str | None, base_url: str | None) -> Connection:

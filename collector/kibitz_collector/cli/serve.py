@@ -23,6 +23,11 @@ from kibitz_collector.errors import SetupError
 from kibitz_collector.store import Store, open_store
 from kibitz_collector.store.queries import keys as key_queries
 
+_TALKATIVE = (
+    *("openai", "anthropic", "google_genai", "google.auth", "cohere", "replicate"),
+    *("boto3", "botocore", "urllib3", "httpx", "httpx2", "httpcore", "httpcore2"),
+)
+
 
 def main(argv: list[str]) -> int:
     """Run until SIGINT or SIGTERM; returns the exit code."""
@@ -95,6 +100,9 @@ def start_logging(settings: Settings) -> None:
     )
     # What a migration says is for whoever asks: one line must be able to say why we cannot start.
     logging.getLogger("alembic").setLevel(max(logging.WARNING, logging.root.level))
+    # What these say holds prompts, answers, and sometimes keys.
+    for package in _TALKATIVE:
+        logging.getLogger(package).setLevel(max(logging.WARNING, logging.root.level))
 
 
 class _Server(uvicorn.Server):

@@ -6,10 +6,18 @@ Package `anthropic>=0.40`. Source: Anthropic API reference, messages, 2026-10.
 import atexit
 import functools
 import json
-import re
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
+from kibitz_collector.providers.messages import (
+    Image,
+    arguments_of,
+    parts_of,
+    schema_of,
+    split_system,
+    stops_of,
+    text_of,
+)
 from kibitz_collector.providers.stainless import first_and_rest, translated
 from kibitz_collector.providers.types import (
     Connection,
@@ -25,7 +33,6 @@ if TYPE_CHECKING:
 
 # The API insists on a limit; this is the most that every model takes.
 _DEFAULT_MAX_TOKENS = 4096
-_DATA_URL = re.compile(r"data:(?P<type>[\w/+.-]+);base64,(?P<data>.*)", re.DOTALL)
 _FINISH = {
     "end_turn": "stop",
     "stop_sequence": "stop",
@@ -66,15 +73,16 @@ def write_body(request: ModelRequest) -> Json:
     messages = request.messages
     if request.endpoint == "complete":
         messages = [{"role": "user", "content": request.prompt or ""}]
+    system, messages = split_system(messages)
     body = without_none(
         model=request.model,
-        system=_write_system(messages),
+        system=system,
         messages=_write_messages(messages),
         max_tokens=_limit(request),
         # The API's own defaults; newer models refuse the two together.
         temperature=None if request.temperature == 1 else request.temperature,
         top_p=None if request.top_p == 1 else request.top_p,
-        stop_sequences=[request.stop] if isinstance(request.stop, str) else request.stop or None,
+        stop_sequences=stops_of(request.stop),
         output_config=_write_output(request),
     )
     if isinstance(request.reasoning_effort, int):
@@ -98,9 +106,9 @@ def _write_output(request: ModelRequest) -> Json | None:
     output: Json = {}
     if isinstance(request.reasoning_effort, str):
         output["effort"] = request.reasoning_effort
-    wanted = (request.response_format or {}).get("json_schema")
-    if isinstance(wanted, dict):
-        output["format"] = {"type": "json_schema", "schema": wanted.get("schema", wanted)}
+    schema = schema_of(request.response_format)
+    if schema is not None:
+        output["format"] = {"type": "json_schema", "schema": schema}
     return output or None
 
 
@@ -119,19 +127,11 @@ def _write_choice(choice: str | Json) -> Json:
     return {"type": "any" if choice == "required" else choice}
 
 
-def _write_system(messages: list[Message]) -> str | None:
-    texts = [_text(m.get("content")) for m in messages if m.get("role") in ("system", "developer")]
-    return "\n\n".join(text for text in texts if text) or None
-
-
 def _write_messages(messages: list[Message]) -> list[Json]:
     """Return turns; neighbours of one role become one: the answers of parallel tools must."""
     turns: list[Json] = []
     for message in messages:
-        role = message.get("role")
-        if role in ("system", "developer"):
-            continue
-        role = "assistant" if role == "assistant" else "user"
+        role = "assistant" if message.get("role") == "assistant" else "user"
         blocks = _write_blocks(message)
         if turns and turns[-1]["role"] == role:
             turns[-1]["content"] += blocks
@@ -142,48 +142,32 @@ def _write_messages(messages: list[Message]) -> list[Json]:
 
 def _write_blocks(message: Message) -> list[Json]:
     if message.get("role") == "tool":
-        said = _text(message.get("content"))
+        said = text_of(message.get("content"))
         return [
             {"type": "tool_result", "tool_use_id": message.get("tool_call_id"), "content": said}
         ]
     blocks: list[Json] = list(message.get("thinking") or [])
-    content = message.get("content")
-    if isinstance(content, str) and content:
-        blocks.append({"type": "text", "text": content})
-    elif isinstance(content, list):
-        blocks += [_write_part(part) for part in content]
+    blocks += [_write_part(part) for part in parts_of(message.get("content"))]
     blocks += [_write_call(tool_call) for tool_call in message.get("tool_calls") or []]
     return blocks
 
 
-def _write_part(part: Json) -> Json:
-    if part.get("type") != "image_url":
-        return part
-    url = str((part.get("image_url") or {}).get("url") or "")
-    found = _DATA_URL.match(url)
-    if found is None:
-        return {"type": "image", "source": {"type": "url", "url": url}}
-    source = {"type": "base64", "media_type": found["type"], "data": found["data"]}
+def _write_part(part: str | Image) -> Json:
+    if isinstance(part, str):
+        return {"type": "text", "text": part}
+    if part.data is None:
+        return {"type": "image", "source": {"type": "url", "url": part.url}}
+    source = {"type": "base64", "media_type": part.media_type, "data": part.data}
     return {"type": "image", "source": source}
 
 
 def _write_call(tool_call: Json) -> Json:
-    try:
-        arguments = json.loads(tool_call.get("arguments") or "{}")
-    except ValueError:
-        arguments = {}
     return {
         "type": "tool_use",
         "id": tool_call.get("id"),
         "name": tool_call.get("name"),
-        "input": arguments if isinstance(arguments, dict) else {"value": arguments},
+        "input": arguments_of(tool_call),
     }
-
-
-def _text(content: Any) -> str:
-    if isinstance(content, list):
-        return "\n".join(str(part.get("text") or "") for part in content if isinstance(part, dict))
-    return content if isinstance(content, str) else ""
 
 
 # --- replies
@@ -304,9 +288,12 @@ def _client(connection: Connection) -> "anthropic.Anthropic":
 
 @functools.cache
 def _http_client() -> Any:
-    """Share one pool: making one loads certificates, which takes longer than many a call."""
+    """Share one pool: making one loads certificates, which takes longer than many a call.
+
+    It follows no redirect: they lead past the check of addresses.
+    """
     import anthropic
 
-    client = anthropic.DefaultHttpxClient()
+    client = anthropic.DefaultHttpxClient(follow_redirects=False)
     atexit.register(client.close)
     return client

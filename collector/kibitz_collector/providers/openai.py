@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 _REASONING = re.compile(r"(o\d|gpt-5|gpt-6)")
 _OWN = ("openai", "openai_azure")
 _AZURE_VERSION = "2024-10-21"
+# It refuses what it does not know, and calls some things by other names.
+_MISTRAL = {"seed": "random_seed"}
 # Services that need no key still get one: the package refuses to send none.
 _NO_KEY = "none"
 
@@ -41,7 +43,8 @@ def call(request: ModelRequest, connection: Connection) -> Reply:
 def stream(request: ModelRequest, connection: Connection) -> Iterator[Delta | Reply]:
     """Ask and read along; see `Provider.stream`."""
     body = write_body(request, connection.provider)
-    body["stream_options"] = {"include_usage": True}
+    if connection.provider != "mistral":  # which tells the usage unasked, and refuses to be asked
+        body["stream_options"] = {"include_usage": True}
     fold = Fold()
     with (
         translated("openai", connection, body),
@@ -71,6 +74,8 @@ def write_body(request: ModelRequest, provider: str) -> Json:
     if limit is not None:
         body["max_completion_tokens" if is_reasoning and is_chat else "max_tokens"] = limit
     body |= _write_chat(request) if is_chat else _write_completion(request)
+    if provider == "mistral":
+        body = {_MISTRAL.get(name, name): value for name, value in body.items()}
     return body | request.other
 
 
@@ -262,9 +267,12 @@ def _client(connection: Connection) -> "openai.OpenAI":
 
 @functools.cache
 def _http_client() -> Any:
-    """Share one pool: making one loads certificates, which takes longer than many a call."""
+    """Share one pool: making one loads certificates, which takes longer than many a call.
+
+    It follows no redirect: they lead past the check of addresses.
+    """
     import openai
 
-    client = openai.DefaultHttpxClient()
+    client = openai.DefaultHttpxClient(follow_redirects=False)
     atexit.register(client.close)
     return client

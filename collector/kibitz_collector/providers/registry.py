@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from importlib import import_module
 from typing import cast
 
+from kibitz_collector.addresses import AddressRefused, check_host
 from kibitz_collector.providers.types import (
     Connection,
     Delta,
@@ -21,6 +22,7 @@ class Known:
     """One provider: its file, its address when its package does not know it."""
 
     module: str
+    package: str | None = None  # None: it is called as the file is
     base_url: str | None = None
     needs_key: bool = True
     needs_base_url: bool = False
@@ -42,15 +44,15 @@ PROVIDERS: dict[str, Known] = {
     "mistral": Known(
         module="openai", base_url="https://api.mistral.ai/v1", key_variable="MISTRAL_API_KEY"
     ),
-    "google": Known(
-        module="openai",
-        base_url="https://generativelanguage.googleapis.com/v1beta/openai",
-        key_variable="GEMINI_API_KEY",
-    ),
+    "google": Known(module="google", package="google.genai", key_variable="GEMINI_API_KEY"),
+    "bedrock": Known(module="bedrock", package="boto3", needs_key=False),
+    "cohere": Known(module="cohere", key_variable="CO_API_KEY"),
+    "replicate": Known(module="replicate", key_variable="REPLICATE_API_TOKEN"),
     "ollama": Known(module="openai", base_url="http://127.0.0.1:11434/v1", needs_key=False),
     "vllm": Known(module="openai", base_url="http://127.0.0.1:8000/v1", needs_key=False),
     "mock": Known(module="mock", needs_key=False),
 }
+_LOOKUP_S = 5.0
 _COMPATIBLE = Known(module="openai", needs_key=False, needs_base_url=True)
 
 
@@ -74,10 +76,10 @@ def stream(request: ModelRequest, connection: Connection) -> Iterator[Delta | Re
 
 def warm(provider: str) -> None:
     """Load what calls of this provider need; the first time that takes a second of its own."""
-    module = PROVIDERS.get(provider, _COMPATIBLE).module
-    import_module(f"kibitz_collector.providers.{module}")
+    known = PROVIDERS.get(provider, _COMPATIBLE)
+    import_module(f"kibitz_collector.providers.{known.module}")
     with suppress(ImportError):  # the call itself says what is missing
-        import_module(module)
+        import_module(known.package or known.module)
 
 
 def _find(connection: Connection) -> tuple[Provider, Connection]:
@@ -94,9 +96,19 @@ def _find(connection: Connection) -> tuple[Provider, Connection]:
             f"no key for provider {name!r}: save one with PUT /api/providers/{name}, start the "
             f"collector with {known.key_variable}, or send it as provider_api_keys.{name}"
         )
+    if connection.base_url is not None:
+        _check_address(connection)
     # Loaded here: one provider's package is nobody else's business.
     module = import_module(f"kibitz_collector.providers.{known.module}")
     return cast(Provider, module), replace(connection, base_url=base_url)
+
+
+def _check_address(connection: Connection) -> None:
+    """Refuse a base URL that leads to cloud metadata and the like."""
+    try:
+        check_host(connection.base_url or "", connection.reach, _LOOKUP_S)
+    except AddressRefused as refused:
+        raise _refusal(f"the base URL of {connection.provider!r} is refused: {refused}") from None
 
 
 def _refusal(message: str) -> ProviderError:

@@ -2,49 +2,36 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from importlib import import_module
-from typing import Any
 
-from kibitz_collector.providers.types import Connection, ErrorType, ProviderError, error_type
+from kibitz_collector.providers.failures import Failures, load, message_of
+from kibitz_collector.providers.types import Connection
 from kibitz_collector.records import Json
 
 
 @contextmanager
 def translated(package: str, connection: Connection, body: Json) -> Iterator[None]:
     """Turn every error of a package, and of the network below it, into a ProviderError."""
-    origin = connection.provider
-
-    def failure(
-        message: str, type: ErrorType, code: int, response: Json | None = None
-    ) -> ProviderError:
-        return ProviderError(
-            message, type=type, code=code, origin=origin, request=body, response=response
-        )
-
-    errors = _load(package, origin)
+    failures = Failures(connection, body)
+    errors = load(package, connection, extra=package)
     try:
         yield
     except errors.APITimeoutError:
-        message = f"{origin} did not answer within {connection.timeout_s:g} s"
-        raise failure(message, "timeout_error", 503) from None
+        raise failures.late() from None
     except errors.APIConnectionError as error:
-        message = f"{origin} cannot be reached: {error.__cause__ or error}"
-        raise failure(message, "connection_error", 503) from None
+        raise failures.unreachable(error.__cause__ or error) from None
     except errors.APIStatusError as error:
-        told = {"status": error.status_code, "error": error.body}
-        message = _message(error.body) or error.message
-        raise failure(message, error_type(error.status_code), error.status_code, told) from None
+        message = message_of(error.body) or error.message
+        raise failures.refused(error.status_code, message, error.body) from None
     except errors.APIError as error:  # told in the middle of a stream
-        raise failure(error.message, "server_error", 502, {"error": error.body}) from None
+        raise failures.of_stream(error.message, error.body) from None
     except (AttributeError, TypeError, LookupError, ValueError) as error:
-        message = f"{origin} answered what is not of its API: {error}"
-        raise failure(message, "server_error", 502) from None
+        raise failures.unknown_answer(error) from None
     except Exception as error:
-        if not _is_of_network(error):
-            raise
         # The packages do not translate what breaks while a stream is read.
-        message = f"{origin} broke off in the middle of its answer: {error}"
-        raise failure(message, "connection_error", 503) from None
+        failure = failures.of_network(error)
+        if failure is None:
+            raise
+        raise failure from None
 
 
 def first_and_rest(body: Json, *names: str) -> Json:
@@ -54,33 +41,3 @@ def first_and_rest(body: Json, *names: str) -> Json:
     """
     first: Json = {name: body[name] for name in names}
     return first | {"extra_body": {k: v for k, v in body.items() if k not in first}}
-
-
-def _load(package: str, origin: str) -> Any:
-    try:
-        return import_module(package)
-    except ImportError:
-        raise ProviderError(
-            f"calls to {origin} need a package: pip install 'kibitz[{package}]'",
-            type="configuration_error",
-            code=400,
-            origin="kibitz",
-        ) from None
-
-
-def _message(body: Any) -> str | None:
-    """Return the message of `{message}`, `{error: {message}}` or `{error: str}`.
-
-    The packages take some of these apart themselves.
-    """
-    if not isinstance(body, dict):
-        return body if isinstance(body, str) and body else None
-    inner = body.get("error")
-    if isinstance(inner, str):
-        return inner
-    message = (inner if isinstance(inner, dict) else body).get("message")
-    return message if isinstance(message, str) else None
-
-
-def _is_of_network(error: Exception) -> bool:
-    return type(error).__module__.partition(".")[0] in ("httpx", "httpx2", "httpcore", "httpcore2")

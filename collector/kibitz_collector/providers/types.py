@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
 
+from kibitz_collector.addresses import Reach
 from kibitz_collector.records import Json, Message, Tokens
 
 ErrorType = Literal[
@@ -27,6 +28,7 @@ class Connection:
     api_key: str | None = field(default=None, repr=False)
     base_url: str | None = None  # None: the provider's own
     timeout_s: float = 120.0
+    reach: Reach = field(default_factory=lambda: Reach(private=True))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

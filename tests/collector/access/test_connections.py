@@ -33,6 +33,48 @@ def test_settings_come_from_the_packages_own_variables(monkeypatch: pytest.Monke
     assert Settings(openai_base_url="http://nearest").openai_base_url == "http://nearest"
 
 
+@pytest.mark.parametrize(
+    ("provider", "variable"),
+    [
+        ("openai_azure", "AZURE_OPENAI_API_KEY"),
+        ("deepseek", "DEEPSEEK_API_KEY"),
+        ("groq", "GROQ_API_KEY"),
+        ("mistral", "MISTRAL_API_KEY"),
+        ("google", "GEMINI_API_KEY"),
+        ("google", "GOOGLE_API_KEY"),
+        ("cohere", "CO_API_KEY"),
+        ("replicate", "REPLICATE_API_TOKEN"),
+        ("bedrock", "AWS_BEARER_TOKEN_BEDROCK"),
+        ("groq", "KIBITZ_GROQ_API_KEY"),
+    ],
+)
+def test_keys_of_all_providers_come_from_their_variables(
+    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, provider: str, variable: str
+) -> None:
+    monkeypatch.setenv(variable, "sk-from-outside")
+    caller = caller_of(store, tmp_path)
+    assert find_connection(caller, provider).api_key == "sk-from-outside"
+    assert "sk-from-outside" not in repr(caller.settings)
+
+
+def test_addresses_of_azure_and_own_servers_come_from_the_settings(
+    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AZURE_OPENAI_ENDPOINT", "https://mine.azure.example")
+    monkeypatch.setenv("KIBITZ_VLLM_BASE_URL", "http://gpu:8000/v1")
+    caller = caller_of(store, tmp_path, ollama_base_url="http://box:11434/v1")
+    assert find_connection(caller, "openai_azure").base_url == "https://mine.azure.example"
+    assert find_connection(caller, "vllm").base_url == "http://gpu:8000/v1"
+    assert find_connection(caller, "ollama").base_url == "http://box:11434/v1"
+
+
+def test_hosts_an_admin_allows_go_along(store: Store, tmp_path: Path) -> None:
+    caller = caller_of(store, tmp_path, allowed_hosts="Metadata.example, 169.254.1.1")
+    reach = find_connection(caller, "openai").reach
+    assert reach.hosts == {"metadata.example", "169.254.1.1"}
+    assert (reach.private, reach.setting) == (True, "KIBITZ_ALLOWED_HOSTS=<the host>")
+
+
 def test_callers_key_goes_before_the_saved_and_that_before_the_settings(
     store: Store, tmp_path: Path
 ) -> None:

@@ -12,7 +12,7 @@ from typing import Any
 
 @dataclass
 class Reply:
-    """What the server answers: JSON, or events when there are some.
+    """What the server answers: JSON, or events when there are some, or bytes of some other type.
 
     `hold`: the server waits for this event before sending the event of that index (a slow stream).
     `break_after`: the connection is cut after so many events.
@@ -23,6 +23,8 @@ class Reply:
     events: list[tuple[str | None, Any]] = field(default_factory=list)
     hold: tuple[int, threading.Event] | None = None
     break_after: int | None = None
+    raw: tuple[str, bytes] | None = None
+    headers: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass
@@ -36,7 +38,7 @@ Script = Callable[[Request], Reply]
 
 
 class WireServer:
-    """Answers every POST by `script(request)` and keeps the requests."""
+    """Answers every POST and GET by `script(request)` and keeps the requests."""
 
     def __init__(self, script: Script) -> None:
         self.script = script
@@ -47,13 +49,17 @@ class WireServer:
             protocol_version = "HTTP/1.1"
 
             def do_POST(self) -> None:
-                body = json.loads(self.rfile.read(int(self.headers["content-length"])))
+                body = json.loads(
+                    self.rfile.read(int(self.headers.get("content-length") or 0)) or "{}"
+                )
                 request = Request(self.path, body, {k.lower(): v for k, v in self.headers.items()})
                 wire.requests.append(request)
                 try:
                     _answer(self, wire.script(request))
                 except (BrokenPipeError, ConnectionResetError):
                     self.close_connection = True  # the test left the stream early
+
+            do_GET = do_POST  # the name the library looks for
 
             def log_message(self, *_: Any) -> None:
                 pass
@@ -81,9 +87,11 @@ class WireServer:
 
 def _answer(handler: BaseHTTPRequestHandler, reply: Reply) -> None:
     handler.send_response(reply.status)
+    for name, value in reply.headers.items():
+        handler.send_header(name, value)
     if not reply.events:
-        body = json.dumps(reply.body).encode()
-        handler.send_header("content-type", "application/json")
+        kind, body = reply.raw or ("application/json", json.dumps(reply.body).encode())
+        handler.send_header("content-type", kind)
         handler.send_header("content-length", str(len(body)))
         handler.end_headers()
         handler.wfile.write(body)

@@ -167,7 +167,7 @@ def test_a_channel_is_renamed_replaced_and_removed_when_nobody_needs_it(client: 
     ("kind", "config", "words"),
     [
         ("pigeon", {}, "there are webhook, slack, email, apprise"),
-        ("webhook", {"url": "http://169.254.169.254/"}, "no channel may reach"),
+        ("webhook", {"url": "http://169.254.169.254/"}, "may not be reached"),
         ("webhook", {}, "needs a url"),
         ("slack", {"url": "https://example.com"}, "hooks.slack.com"),
         ("email", {"to": ["a@example.com"]}, "KIBITZ_SMTP_URL"),
