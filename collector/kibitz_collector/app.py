@@ -5,7 +5,6 @@ import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from importlib.metadata import version
-from pathlib import Path
 from typing import Any
 
 from fastapi import FastAPI, Request
@@ -19,8 +18,7 @@ from kibitz_collector import routes, workers
 from kibitz_collector.access.http import KeyRing
 from kibitz_collector.api.openapi import DocumentedApp
 from kibitz_collector.config import Settings
-from kibitz_collector.errors import CollectorError, Invalid, SetupError
-from kibitz_collector.normalize import NO_PRICES, UserPrices, read_prices
+from kibitz_collector.errors import CollectorError
 from kibitz_collector.store import Store, open_store
 from kibitz_collector.ui.errors import ui_error
 
@@ -41,7 +39,7 @@ def create_app(settings: Settings, store: Store | None = None) -> FastAPI:
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        running = workers.start(settings, opened)
+        running = workers.start(settings, opened, app.state.prices)
         app.state.workers = running
         app.state.sandbox = running.sandbox
         try:
@@ -62,7 +60,7 @@ def create_app(settings: Settings, store: Store | None = None) -> FastAPI:
     app.state.settings = settings
     app.state.store = opened
     app.state.keys = KeyRing(opened)
-    app.state.prices = _own_prices(settings)
+    app.state.prices = workers.own_prices(settings)
     app.state.is_stopping = False
     app.state.workers = None
     app.state.sandbox = None  # until the lifespan has started one
@@ -73,15 +71,6 @@ def create_app(settings: Settings, store: Store | None = None) -> FastAPI:
     app.add_exception_handler(Exception, _unexpected_error)
     app.add_middleware(_SoundAddress)
     return app
-
-
-def _own_prices(settings: Settings) -> UserPrices:
-    if settings.prices_file is None:
-        return NO_PRICES
-    try:
-        return read_prices(Path(settings.prices_file).read_bytes())
-    except (OSError, Invalid) as error:
-        raise SetupError(f"--prices-file {settings.prices_file}: {error}") from None
 
 
 def stop_soon(app: FastAPI) -> None:

@@ -4,13 +4,16 @@ import logging
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from kibitz_collector.alert.worker import AlertWorker, DeliveryWorker
 from kibitz_collector.background import Loop
 from kibitz_collector.config import Settings
-from kibitz_collector.errors import CollectorError
+from kibitz_collector.errors import CollectorError, Invalid, SetupError
+from kibitz_collector.evaluate.dispatch import JudgeDispatcher
 from kibitz_collector.evaluate.sandbox import Sandbox, open_sandbox
 from kibitz_collector.evaluate.worker import EvaluationWorker, IdleTraceWorker
+from kibitz_collector.normalize import NO_PRICES, UserPrices, read_prices
 from kibitz_collector.store import Store
 from kibitz_collector.store.search import BATCH, index_once
 from kibitz_collector.store.writes.claims import Lane
@@ -33,6 +36,7 @@ class Workers:
 
     loops: list[Loop] = field(default_factory=list)
     evaluation: list[EvaluationWorker] = field(default_factory=list)
+    judges: JudgeDispatcher | None = None
     deliveries: DeliveryWorker | None = None
     sandbox: Sandbox | None = None
     stop_by: float | None = None  # on the monotonic clock
@@ -51,6 +55,8 @@ class Workers:
         for loop in self.loops:
             if not loop.join(max(0.0, self.stop_by - time.monotonic())):
                 log.warning("%s did not finish in %.0f s", loop.name, grace_s)
+        if self.judges is not None and not self.judges.join(self.stop_by - time.monotonic()):
+            log.warning("judges' models did not answer in %.0f s; others ask again", grace_s)
         for worker in self.evaluation:
             try:
                 worker.give_back()
@@ -62,7 +68,7 @@ class Workers:
             self.sandbox.close()
 
 
-def start(settings: Settings, store: Store) -> Workers:
+def start(settings: Settings, store: Store, prices: UserPrices = NO_PRICES) -> Workers:
     """Start every loop the settings ask for.
 
     Raises: SetupError: the sandbox asked for does not work here.
@@ -80,11 +86,25 @@ def start(settings: Settings, store: Store) -> Workers:
     if settings.evaluate:
         workers.sandbox = open_sandbox(settings)
         _add_evaluation(workers, settings, store, workers.sandbox)
+        _add_judges(workers, settings, store, prices)
     if settings.alert:
         _add_alerting(workers, settings, store)
     for loop in workers.loops:
         loop.start()
     return workers
+
+
+def own_prices(settings: Settings) -> UserPrices:
+    """Return the prices of the settings' file.
+
+    Raises: SetupError: it cannot be read.
+    """
+    if settings.prices_file is None:
+        return NO_PRICES
+    try:
+        return read_prices(Path(settings.prices_file).read_bytes())
+    except (OSError, Invalid) as error:
+        raise SetupError(f"--prices-file {settings.prices_file}: {error}") from None
 
 
 def _led(store: Store, name: str, run_once: Callable[[], bool]) -> Callable[[], bool]:
@@ -113,6 +133,24 @@ def _add_evaluation(workers: Workers, settings: Settings, store: Store, sandbox:
         Loop("keep-claims", lambda: _keep(workers.evaluation), poll_s=settings.job_lease_s / 3),
         Loop("idle-traces", _led(store, "idle-traces", idle.run_once), poll_s=_IDLE_POLL_S),
     ]
+
+
+def _add_judges(workers: Workers, settings: Settings, store: Store, prices: UserPrices) -> None:
+    # Apart from the others: a model answers in seconds, code in milliseconds.
+    slots = [
+        EvaluationWorker(store, None, settings, lane="model", prices=prices)
+        for _ in range(settings.judge_concurrency)
+    ]
+    workers.evaluation += slots
+    workers.judges = JudgeDispatcher(slots)
+    workers.loops.append(
+        Loop(
+            "evaluate-model",
+            workers.judges.run_once,
+            poll_s=_JOB_POLL_S,
+            wake=store.subscribe("jobs"),
+        )
+    )
 
 
 def _keep(evaluation: list[EvaluationWorker]) -> bool:

@@ -77,6 +77,13 @@ class Sample:
         return (self.end_ns - self.start_ns) / 1e9
 
     @property
+    def cost_usd(self) -> float | None:
+        """Return what it cost; None: the price is not known."""
+        if self.prompt_cost_usd is None or self.output_cost_usd is None:
+            return None
+        return self.prompt_cost_usd + self.output_cost_usd
+
+    @property
     def output(self) -> str | None:
         """Return the text, as far as it came."""
         return self.reply.text if self.reply is not None else self.partial
@@ -87,6 +94,16 @@ def ask(caller: Context, question: Question, index: int = 0) -> Sample:
 
     A provider's error is part of the sample. Raises: Busy, Invalid: the Log could not be stored.
     """
+    sample = ask_only(caller, question, index)
+    _store(caller, question, sample)
+    return sample
+
+
+def ask_only(caller: Context, question: Question, index: int = 0) -> Sample:
+    """Ask and wait; what becomes of the answer is the caller's business.
+
+    A provider's error is part of the sample.
+    """
     sample = Sample(
         index=index,
         log_id=question.labels.choose_id(index),
@@ -95,10 +112,9 @@ def ask(caller: Context, question: Question, index: int = 0) -> Sample:
     )
     try:
         reply = providers.call(question.request, question.connection)
-        sample = replace(sample, reply=reply, end_ns=time.time_ns())
     except ProviderError as error:
-        sample = replace(sample, error=error, end_ns=time.time_ns())
-    return _finish(caller, question, sample)
+        return replace(sample, error=error, end_ns=time.time_ns())
+    return _priced(caller, question, replace(sample, reply=reply, end_ns=time.time_ns()))
 
 
 def ask_streamed(
@@ -135,19 +151,16 @@ def ask_streamed(
             partial="".join(texts) if reply is None and texts else None,
             first_ms=(first_ns - start_ns) / 1e6 if first_ns else None,
         )
-        sample = _finish(caller, question, sample, is_left=is_left)
+        sample = _priced(caller, question, sample)
+        _store(caller, question, sample, is_left=is_left)
     yield sample
 
 
-def _finish(
-    caller: Context, question: Question, sample: Sample, *, is_left: bool = False
-) -> Sample:
-    priced = _priced(caller, question, sample)
-    record = to_record(question, priced, is_left=is_left)
+def _store(caller: Context, question: Question, sample: Sample, *, is_left: bool = False) -> None:
+    record = to_record(question, sample, is_left=is_left)
     (outcome,) = caller.store.ingest(caller.workspace_id, [record])
     if outcome.error is not None:
         raise Invalid(f"the Log could not be stored: {outcome.error}")
-    return priced
 
 
 def _priced(caller: Context, question: Question, sample: Sample) -> Sample:
@@ -172,7 +185,6 @@ def provider_name(provider: str) -> str:
 def to_record(question: Question, sample: Sample, *, is_left: bool = False) -> LogRecord:
     """Return the Log of a sample."""
     labels, reply, target = question.labels, sample.reply, question.target
-    costs = (sample.prompt_cost_usd, sample.output_cost_usd)
     return LogRecord(
         id=sample.log_id,
         is_named=labels.log_id is not None,
@@ -192,7 +204,7 @@ def to_record(question: Question, sample: Sample, *, is_left: bool = False) -> L
         model=question.request.model,
         model_served=reply.model_served if reply else None,
         tokens=reply.tokens if reply else None,
-        cost_usd=None if costs[0] is None or costs[1] is None else costs[0] + costs[1],
+        cost_usd=sample.cost_usd,
         time_to_first_token_ms=sample.first_ms,
         finish_reason=reply.finish_reason if reply else None,
         response_id=reply.response_id if reply else None,

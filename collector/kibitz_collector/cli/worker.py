@@ -21,6 +21,14 @@ _SETTINGS = (
     "alert_tick_s",
     "sandbox",
     "evaluator_timeout_s",
+    "judge_concurrency",
+    "judge_timeout_s",
+    "prices_file",
+    "openai_base_url",
+    "openai_api_key",
+    "anthropic_base_url",
+    "anthropic_api_key",
+    "provider_timeout_s",
     "job_lease_s",
     "trace_idle_s",
     "secret_key",
@@ -59,7 +67,7 @@ def work(settings: Settings) -> int:
         signal.signal(number, lambda _number, _frame: stop.set())
     store = open_store(settings.database_url)
     try:
-        running = workers.start(settings, store)
+        running = workers.start(settings, store, workers.own_prices(settings))
         print(f"kibitz is working on {shown(settings)}", flush=True)
         stop.wait()
         running.stop(settings.grace_s)

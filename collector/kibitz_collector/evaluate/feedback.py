@@ -1,13 +1,17 @@
 """Judgments given by people and programs: a page's form, the API, an app's own check."""
 
-import secrets
-import string
 import time
 from typing import Any
 
 from kibitz_collector.errors import Invalid
+from kibitz_collector.evaluate.judgments import make_judgment
+from kibitz_collector.evaluate.sandbox import Verdict
+from kibitz_collector.evaluate.values import value_problem
+from kibitz_collector.files.ids import random_id
+from kibitz_collector.files.kinds.evaluator import DEFAULT_EVALUATORS, read_evaluator
 from kibitz_collector.records import (
     FileReference,
+    Json,
     Judgment,
     LogBody,
     LogRecord,
@@ -17,13 +21,6 @@ from kibitz_collector.records import (
 from kibitz_collector.store import Store
 from kibitz_collector.store.queries import files as file_queries
 from kibitz_collector.store.queries import logs as log_queries
-
-_BASE62 = string.digits + string.ascii_uppercase + string.ascii_lowercase
-# Every workspace has these two from the start; others come into being with their first judgment.
-KNOWN: dict[str, tuple[ReturnType, list[str]]] = {
-    "rating": ("select", ["good", "bad"]),
-    "correction": ("text", []),
-}
 
 
 def give_judgment(
@@ -57,7 +54,7 @@ def give_judgment(
     judgment.made_by = user
     now_ns = time.time_ns()
     record = LogRecord(
-        id="log_" + "".join(secrets.choice(_BASE62) for _ in range(21)),
+        id=random_id("log_"),
         kind="evaluator",
         name=evaluator,
         start_ns=now_ns,
@@ -73,31 +70,20 @@ def give_judgment(
     return record.id
 
 
-def typed_judgment(log_id: str, content: dict[str, Any], value: Any) -> Judgment:
+def typed_judgment(log_id: str, content: Json, value: Any) -> Judgment:
     """Put a plain value into the form its evaluator's return type asks for.
 
     Raises: Invalid, naming what is allowed.
     """
     return_type: ReturnType = content.get("return_type") or infer_return_type(value)
-    judgment = Judgment(judged_log_id=log_id, return_type=return_type)
-    if value is None:
-        return judgment
-    match return_type:
-        case "boolean" if isinstance(value, bool):
-            judgment.number = float(value)
-        case "number" if isinstance(value, int | float) and not isinstance(value, bool):
-            judgment.number = float(value)
-        case "select" if isinstance(value, str):
-            judgment.labels = [_option(value, content)]
-        case "multi_select" if isinstance(value, list):
-            judgment.labels = [_option(one, content) for one in value]
-        case "text" if isinstance(value, str):
-            judgment.text = value
-        case _:
-            raise Invalid(
-                f"this evaluator gives a {return_type}, not {type(value).__name__} {value!r}"
-            )
-    return judgment
+    said = {**content, "evaluator_type": "external", "return_type": return_type}
+    spec = read_evaluator(said)
+    if isinstance(value, int) and return_type == "number" and not isinstance(value, bool):
+        value = float(value)
+    problem = value_problem(value, spec)
+    if problem is not None:
+        raise Invalid(problem)
+    return make_judgment(spec, Verdict(value=value), log_id, 1.0)
 
 
 def infer_return_type(value: Any) -> ReturnType:
@@ -109,16 +95,9 @@ def infer_return_type(value: Any) -> ReturnType:
     return "multi_select" if isinstance(value, list) else "select"
 
 
-def _option(value: Any, content: dict[str, Any]) -> str:
-    options = content.get("options") or []
-    names = [option["name"] if isinstance(option, dict) else option for option in options]
-    if names and value not in names:
-        raise Invalid(f"{value!r} is not an option; allowed: {', '.join(names)}")
-    return str(value)
-
-
-def content_for(evaluator: str, value: Any) -> dict[str, Any]:
+def content_for(evaluator: str, value: Any) -> Json:
     """Return what an evaluator nobody described is made of, from its first judgment."""
-    return_type, options = KNOWN.get(evaluator, (infer_return_type(value), []))
-    content: dict[str, Any] = {"evaluator_type": "human", "return_type": return_type}
-    return content | ({"options": options} if options else {})
+    known = DEFAULT_EVALUATORS.get(evaluator)
+    if known is not None:
+        return dict(known)
+    return {"evaluator_type": "human", "return_type": infer_return_type(value)}

@@ -2,6 +2,8 @@
 
 from typing import Any
 
+from kibitz_collector.calls import Question, Sample, provider_name
+from kibitz_collector.evaluate.evaluators.llm import MAX_ANSWER_CHARS, ModelVerdict
 from kibitz_collector.evaluate.sandbox import Verdict
 from kibitz_collector.files.ids import hashed_id
 from kibitz_collector.files.kinds.evaluator import EvaluatorSpec
@@ -21,7 +23,7 @@ def judgment_record(
     """Return the Log of one evaluation on arrival."""
     error = verdict.error
     path, spec = evaluator.path, evaluator.spec
-    return LogRecord(
+    record = LogRecord(
         id=judgment_log_id(claim.workspace_id, job, claim.version_id),
         kind="evaluator",
         name=path.rpartition("/")[2],
@@ -41,6 +43,39 @@ def judgment_record(
         ),
         judgment=make_judgment(spec, verdict, job.log_id, job.keep_probability),
     )
+    if isinstance(verdict, ModelVerdict):
+        _tell_of_model(record, verdict)
+    return record
+
+
+def _tell_of_model(record: LogRecord, verdict: ModelVerdict) -> None:
+    """Add what the judge's model was asked, what it said, and what that cost."""
+    question, sample = verdict.question, verdict.sample
+    record.body.inputs = verdict.inputs or None
+    record.body.output = None
+    if question is None:
+        return
+    record.provider = provider_name(question.connection.provider)
+    record.model = question.request.model
+    if sample is not None:
+        _tell_of_sample(record, question, sample)
+
+
+def _tell_of_sample(record: LogRecord, question: Question, sample: Sample) -> None:
+    body, reply, error = record.body, sample.reply, sample.error
+    record.start_ns, record.end_ns = sample.start_ns, sample.end_ns
+    body.output = sample.output and sample.output[-MAX_ANSWER_CHARS:]
+    body.api_fields = {"provider_latency": sample.latency_s}
+    if error is not None:
+        body.provider_request, body.provider_response = error.request, error.response
+    if reply is None:
+        return
+    record.model_served, record.response_id = reply.model_served, reply.response_id
+    record.tokens, record.finish_reason = reply.tokens, reply.finish_reason
+    record.cost_usd = sample.cost_usd
+    body.provider_request = reply.request
+    if len(reply.text or "") <= MAX_ANSWER_CHARS:
+        body.output_message, body.provider_response = reply.message, reply.response
 
 
 def judgment_log_id(workspace_id: int, job: ClaimedJob, version_id: str) -> str:

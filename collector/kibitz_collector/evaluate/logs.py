@@ -7,6 +7,7 @@ from typing import Any
 from kibitz_collector.records import (
     FileKind,
     FileReference,
+    Json,
     LogDetail,
     LogRecord,
     LogSummary,
@@ -66,6 +67,13 @@ def evaluator_log(detail: LogDetail) -> dict[str, Any]:
     if summary.kind in _FILE_KINDS:
         log[summary.kind] = _version(summary, body.parameters or {})
     return log
+
+
+def add_version(log: Json, content: Json) -> None:
+    """Let a Log say of its Version all that it is made of: its template too."""
+    kind = str(log["kind"])
+    if isinstance(log.get(kind), dict):
+        log[kind] = {**content, **log[kind]}
 
 
 def evaluator_tree(root_id: str, details: Sequence[LogDetail]) -> dict[str, Any] | None:

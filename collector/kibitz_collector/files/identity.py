@@ -72,6 +72,8 @@ def canonical_content(kind: str, content: Mapping[str, Any]) -> bytes:
     filled = {**_DEFAULTS.get(kind, {}), **given}
     if kind == "tool":
         filled.setdefault("tool_type", tool_type(given))
+    if kind == "evaluator" and isinstance(filled.get("prompt"), Mapping):
+        filled["prompt"] = _fill_prompt(filled["prompt"])
     for name in _FUNCTIONS:
         if name in filled:
             filled[name] = _fill_functions(filled[name])
@@ -101,6 +103,12 @@ def version_id(kind: str, file_id: str, hashed_content: str) -> str:
     """Return the id this content has in this File."""
     digest = hashlib.blake2b(f"{file_id}\n{hashed_content}".encode(), digest_size=16).digest()
     return VERSION_PREFIXES[kind] + base62(int.from_bytes(digest, "big"))
+
+
+def _fill_prompt(prompt: Mapping[str, Any]) -> dict[str, Any]:
+    """Write out the settings of a judge's model that are not said."""
+    filled = {**_MODEL_DEFAULTS, **{k: v for k, v in prompt.items() if v is not None}}
+    return {**filled, "tools": _fill_functions(filled["tools"])}
 
 
 def _fill_functions(value: Any) -> Any:

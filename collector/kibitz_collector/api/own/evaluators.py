@@ -8,10 +8,12 @@ from pydantic import BaseModel, Field
 from kibitz_collector.access.http import Context, full_context
 from kibitz_collector.api.bodies import JsonRoute
 from kibitz_collector.errors import Invalid
+from kibitz_collector.evaluate.evaluators.llm import ModelVerdict
 from kibitz_collector.evaluate.sandbox import Sandbox, Verdict
 from kibitz_collector.evaluate.source import check_evaluator
 from kibitz_collector.evaluate.trial import try_evaluator
-from kibitz_collector.records import ReturnType
+from kibitz_collector.files.kinds.evaluator import Arguments, EvaluatorType, Valence
+from kibitz_collector.records import ReturnType, Tokens
 from kibitz_collector.store.queries import evaluation as queries
 from kibitz_collector.store.writes import evaluation as writes
 
@@ -19,21 +21,37 @@ router = APIRouter(prefix="/api/evaluators", tags=["evaluators"], route_class=Js
 Caller = Annotated[Context, Depends(full_context)]
 
 
+class NumberLimitsIn(BaseModel):
+    """Between which numbers an evaluator judges."""
+
+    min: float | None = None
+    max: float | None = None
+    step: float | None = Field(None, gt=0)
+
+
 class EvaluatorIn(BaseModel):
     """What an evaluator is made of."""
 
-    code: str = Field(description="Python source; the last function is called with one Log (dict)")
+    evaluator_type: EvaluatorType = "code"
+    code: str = Field(
+        "", description="Python source; the last function is called with one Log (dict)"
+    )
+    prompt: dict[str, Any] | None = Field(
+        None, description="of type llm: what a Prompt is made of; model and template at least"
+    )
+    arguments_type: Arguments = Field(
+        "target_free", description="target_required: called with the Log and its test case"
+    )
     return_type: ReturnType = "boolean"
     options: list[Any] | None = Field(None, description="choices of select and multi_select")
+    number_limits: NumberLimitsIn | None = None
+    number_valence: Valence | None = None
 
     def content(self) -> dict[str, Any]:
         """Return it as a Version's content."""
-        content: dict[str, Any] = {
-            "evaluator_type": "code",
-            "code": self.code,
-            "return_type": self.return_type,
-        }
-        return content | ({"options": self.options} if self.options else {})
+        said = self.model_dump(include=set(EvaluatorIn.model_fields), exclude_none=True)
+        silent = {"code": "", "arguments_type": "target_free", "options": []}
+        return {name: value for name, value in said.items() if silent.get(name) != value}
 
 
 class NewEvaluatorIn(EvaluatorIn):
@@ -43,12 +61,15 @@ class NewEvaluatorIn(EvaluatorIn):
 
 
 class TrialIn(EvaluatorIn):
-    """A source to try, and on what."""
+    """An evaluator to try, written out or a saved one, and on what."""
 
+    evaluator: str | None = Field(None, description="id or path of a saved one, instead")
+    version_id: str | None = Field(None, description="its version; null: the newest")
     log: dict[str, Any] | None = Field(None, description="a Log of your own making")
     log_ids: list[str] = Field(default_factory=list, max_length=50)
     filter: str | None = Field(None, max_length=4000, description="or the newest Logs that match")
     sample: int = Field(5, ge=1, le=50, description="how many of these")
+    testcase: dict[str, Any] | None = Field(None, description="a datapoint, for all of them")
 
 
 class EvaluatorOut(BaseModel):
@@ -62,6 +83,7 @@ class EvaluatorOut(BaseModel):
     options: list[Any]
     where: str = Field(description="collector: judged here; app: judged in the app")
     code: str
+    prompt: dict[str, Any] | None = Field(description="of type llm")
     state: str = Field(description="active or suspended")
     reason: str | None = Field(description="why it is suspended")
     suspended_ns: int | None
@@ -79,6 +101,14 @@ class VerdictOut(BaseModel):
     error: dict[str, Any] | None = Field(description="type, message, line")
     stdout: str
     duration_ms: float
+    output: str | None = Field(default=None, description="what a judge's model said, whole")
+    inputs: dict[str, Any] | None = Field(
+        default=None, description="what its template was filled with"
+    )
+    messages: list[dict[str, Any]] | None = Field(default=None, description="what it was asked")
+    model: str | None = None
+    tokens: Tokens | None = None
+    cost_usd: float | None = None
 
 
 @router.get("")
@@ -101,19 +131,26 @@ def save_evaluator(evaluator: NewEvaluatorIn, request: Request, caller: Caller) 
 
 @router.post("/try")
 def try_source(trial: TrialIn, request: Request, caller: Caller) -> list[VerdictOut]:
-    """Run a source on Logs without saving anything."""
+    """Run an evaluator on Logs without saving anything: neither it nor what it says."""
     sandbox: Sandbox | None = request.app.state.sandbox
-    if sandbox is None:
+    if trial.evaluator is not None:
+        with caller.store.read() as session:
+            spec = queries.get_evaluator(
+                session, caller.workspace_id, trial.evaluator, trial.version_id
+            ).spec
+    else:
+        spec = check_evaluator(trial.content(), sandbox)
+    if spec.evaluator_type == "code" and sandbox is None:
         raise Invalid("this collector runs no evaluators (it was started so); ask one that does")
     results = try_evaluator(
-        caller.store,
-        caller.workspace_id,
+        caller,
         sandbox,
-        check_evaluator(trial.content(), sandbox),
+        spec,
         log=trial.log,
         log_ids=trial.log_ids,
         filter_text=trial.filter,
         sample=trial.sample,
+        testcase=trial.testcase,
     )
     return [_verdict(log_id, verdict) for log_id, verdict in results]
 
@@ -152,6 +189,7 @@ def _out(view: queries.EvaluatorView) -> EvaluatorOut:
         options=spec.options,
         where=spec.where,
         code=spec.code,
+        prompt=spec.prompt,
         state=view.state,
         reason=view.reason,
         suspended_ns=view.suspended_ns,
@@ -164,7 +202,7 @@ def _out(view: queries.EvaluatorView) -> EvaluatorOut:
 
 def _verdict(log_id: str | None, verdict: Verdict) -> VerdictOut:
     error = verdict.error
-    return VerdictOut(
+    shown = VerdictOut(
         log_id=log_id,
         value=verdict.value,
         error=None
@@ -173,3 +211,14 @@ def _verdict(log_id: str | None, verdict: Verdict) -> VerdictOut:
         stdout=verdict.stdout,
         duration_ms=verdict.duration_ms,
     )
+    if not isinstance(verdict, ModelVerdict):
+        return shown
+    shown.inputs = verdict.inputs
+    if verdict.question is not None:
+        shown.messages = verdict.question.request.messages
+        shown.model = verdict.question.request.model
+    if verdict.sample is not None:
+        shown.output, shown.cost_usd = verdict.sample.output, verdict.sample.cost_usd
+        reply = verdict.sample.reply
+        shown.tokens = None if reply is None else reply.tokens
+    return shown

@@ -30,6 +30,7 @@ class EvaluatorState(Table, table=True):
     suspended_ns: int | None = big(default=None)
     strikes: int = 0  # in a row: killed, crashed, or refused by the sandbox
     is_proven: bool = False  # has judged, and has no strike since
+    asks_model: bool = False  # judges with a model, not in the sandbox: has workers of its own
     judged_count: int = big(default=0)
     error_count: int = big(default=0)
     last_error: str | None = string(default=None)

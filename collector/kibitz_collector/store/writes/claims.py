@@ -14,8 +14,9 @@ from kibitz_collector.store.matching import REVISION
 from kibitz_collector.store.tables.counters import Counter
 from kibitz_collector.store.tables.jobs import EvaluatorState, Job
 
-Lane = Literal["all", "proven", "unproven"]
-"""Which evaluator versions a worker serves: those that have judged well, the others, or all."""
+Lane = Literal["all", "proven", "unproven", "model"]
+"""Which evaluator versions a worker serves: those that have judged well in the sandbox, the others
+there, those that ask a model, or all."""
 MAX_ATTEMPTS = 5
 MAX_STRIKES = 3
 _FIRST_DELAY_NS = 1_000_000_000
@@ -30,6 +31,12 @@ class ClaimedJob:
     content_hash: str
     scope: Scope
     keep_probability: float
+    attempts: int = 1  # with this one
+
+    @property
+    def is_last_attempt(self) -> bool:
+        """Tell whether nobody tries it again after this."""
+        return self.attempts >= MAX_ATTEMPTS
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,6 +58,7 @@ class Outcome:
     errors: int
     strikes: Sequence[str | None]  # per Log: why it counts against the evaluator, None: it does not
     last_error: str | None = None
+    is_held_up: bool = False  # a provider did not answer: one Log at a time until it does
 
 
 def is_work_waiting(session: Session, now_ns: int, *, lane: Lane = "all") -> bool:
@@ -156,9 +164,19 @@ def release(session: Session, claim: Claim) -> None:
     _let_others(session, claim)
 
 
-def put_off(session: Session, claim: Claim, *, now_ns: int, error: str) -> None:
+def put_off(
+    session: Session,
+    claim: Claim,
+    *,
+    now_ns: int,
+    error: str,
+    only: Sequence[int] | None = None,
+    first_delay_ns: int = _FIRST_DELAY_NS,
+) -> None:
     """Try a claim's jobs again later, each time later; after `MAX_ATTEMPTS` they are dead."""
     mine = and_(col(Job.claim) == claim.token, col(Job.state) == "running")
+    if only is not None:
+        mine = and_(mine, col(Job.id).in_(only))
     session.exec(
         update(Job)
         .where(mine, col(Job.attempts) >= MAX_ATTEMPTS)
@@ -166,7 +184,7 @@ def put_off(session: Session, claim: Claim, *, now_ns: int, error: str) -> None:
     )
     for job in session.exec(select(Job).where(mine)).all():
         job.state, job.claim, job.lease_until_ns = "waiting", None, None
-        job.due_ns = now_ns + _FIRST_DELAY_NS * 2 ** (job.attempts - 1)
+        job.due_ns = now_ns + first_delay_ns * 2 ** (job.attempts - 1)
         job.last_error = error
         session.add(job)
     _let_others(session, claim)
@@ -190,6 +208,8 @@ def _next_version(now_ns: int, lane: Lane) -> SelectOfScalar[EvaluatorState]:
     )
     statement = select(EvaluatorState).where(may_run, has_work)
     if lane != "all":
+        statement = statement.where(col(EvaluatorState.asks_model).is_(lane == "model"))
+    if lane in ("proven", "unproven"):
         statement = statement.where(col(EvaluatorState.is_proven).is_(lane == "proven"))
     return statement.order_by(col(EvaluatorState.claimed_ns), col(EvaluatorState.version_id)).limit(
         1
@@ -236,6 +256,8 @@ def _remember(session: Session, claim: Claim, outcome: Outcome) -> str | None:
         state.strikes, state.is_proven = state.strikes + 1, False
         if state.strikes >= MAX_STRIKES:
             reason = f"{MAX_STRIKES} times in a row: {strike}"
+    if outcome.is_held_up:
+        state.is_proven = False
     state.judged_count += outcome.judged
     state.error_count += outcome.errors
     state.last_error = outcome.last_error or state.last_error
@@ -270,6 +292,7 @@ def _claimed(job: Job) -> ClaimedJob:
         content_hash=job.content_hash,
         scope="trace" if job.scope == "trace" else "log",
         keep_probability=job.keep_probability,
+        attempts=job.attempts,
     )
 
 

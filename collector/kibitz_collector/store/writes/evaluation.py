@@ -260,9 +260,14 @@ def _content(version: Version) -> dict[str, Any]:
 def ensure_state(session: Session, workspace_id: int, evaluator_id: str, version_id: str) -> None:
     """Make sure that an evaluator version can be given jobs."""
     if session.get(EvaluatorState, version_id) is None:
+        version = session.get(Version, version_id)
+        content = {} if version is None else _content(version)
         session.add(
             EvaluatorState(
-                version_id=version_id, workspace_id=workspace_id, evaluator_id=evaluator_id
+                version_id=version_id,
+                workspace_id=workspace_id,
+                evaluator_id=evaluator_id,
+                asks_model=content.get("evaluator_type") == "llm",
             )
         )
         session.flush()
