@@ -21,17 +21,23 @@ from kibitz.errors import (
 )
 
 if TYPE_CHECKING:
+    from kibitz.client.calls import CallResult, CallStream, call
     from kibitz.client.prompt import Prompt
     from kibitz.client.prompts import get_prompt
 
 # What asks the collector for something: an HTTP client takes longer to import than all the rest.
 _LAZY = {
+    "CallResult": "kibitz.client.calls",
+    "CallStream": "kibitz.client.calls",
     "Prompt": "kibitz.client.prompt",
+    "call": "kibitz.client.calls",
     "get_prompt": "kibitz.client.prompts",
 }
 
 __all__ = [
     "ApiError",
+    "CallResult",
+    "CallStream",
     "ConfigError",
     "CurrentLog",
     "ExportError",
@@ -41,6 +47,7 @@ __all__ = [
     "Prompt",
     "ToolFunction",
     "__version__",
+    "call",
     "current",
     "evaluator",
     "extract",
