@@ -14,11 +14,15 @@ def test_unknown_paths_are_answered_in_the_contracts_form(client: TestClient) ->
 
 
 def test_unknown_methods_are_answered_in_the_contracts_form(client: TestClient) -> None:
-    for method, path in (("PUT", "prompts"), ("POST", "logs"), ("GET", "import/otel/v1/traces")):
+    for method, path, allowed in (
+        ("PUT", "prompts", "GET, POST"),
+        ("POST", "logs", "DELETE, GET"),
+        ("GET", "import/otel/v1/traces", "POST"),
+    ):
         answer = client.request(method, path)
         assert answer.status_code == 405
         assert answer.json()["detail"].endswith("Method Not Allowed")
-        assert answer.headers["allow"]
+        assert answer.headers["allow"] == allowed
 
 
 def test_what_cannot_be_read_is_refused_in_the_contracts_form(client: TestClient) -> None:
