@@ -32,6 +32,9 @@ class Settings(BaseSettings):
 
     evaluate: bool = Field(True, description="run evaluation workers in this process")
     evaluate_workers: int = Field(1, ge=1, description="evaluation worker threads")
+    run_concurrency: int = Field(
+        5, ge=1, description="calls at once, in this process, for runs of evaluations"
+    )
     prices_file: str | None = Field(
         None, description="JSON file with your own prices, USD per million tokens; see README"
     )

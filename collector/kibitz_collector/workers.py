@@ -2,7 +2,7 @@
 
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -12,7 +12,10 @@ from kibitz_collector.config import Settings
 from kibitz_collector.errors import CollectorError, Invalid, SetupError
 from kibitz_collector.evaluate.dispatch import JudgeDispatcher
 from kibitz_collector.evaluate.sandbox import Sandbox, open_sandbox
+from kibitz_collector.evaluate.tools import tool_runner
 from kibitz_collector.evaluate.worker import EvaluationWorker, IdleTraceWorker
+from kibitz_collector.evaluations.tending import RunTender
+from kibitz_collector.evaluations.worker import RunWorker
 from kibitz_collector.normalize import NO_PRICES, UserPrices, read_prices
 from kibitz_collector.store import Store
 from kibitz_collector.store.search import BATCH, index_once
@@ -28,6 +31,8 @@ _INDEX_REST_S = (
 _JOB_POLL_S = 1.0
 _IDLE_POLL_S = 5.0
 _DELIVERY_POLL_S = 1.0
+_RUN_POLL_S = 1.0
+_RUN_REST_S = 0.5  # looking after runs costs more the longer they are; Logs come all the time
 
 
 @dataclass(slots=True)
@@ -37,6 +42,7 @@ class Workers:
     loops: list[Loop] = field(default_factory=list)
     evaluation: list[EvaluationWorker] = field(default_factory=list)
     judges: JudgeDispatcher | None = None
+    runs: list[RunWorker] = field(default_factory=list)
     deliveries: DeliveryWorker | None = None
     sandbox: Sandbox | None = None
     stop_by: float | None = None  # on the monotonic clock
@@ -57,7 +63,8 @@ class Workers:
                 log.warning("%s did not finish in %.0f s", loop.name, grace_s)
         if self.judges is not None and not self.judges.join(self.stop_by - time.monotonic()):
             log.warning("judges' models did not answer in %.0f s; others ask again", grace_s)
-        for worker in self.evaluation:
+        holding: list[EvaluationWorker | RunWorker] = [*self.evaluation, *self.runs]
+        for worker in holding:
             try:
                 worker.give_back()
             except CollectorError as error:
@@ -87,6 +94,7 @@ def start(settings: Settings, store: Store, prices: UserPrices = NO_PRICES) -> W
         workers.sandbox = open_sandbox(settings)
         _add_evaluation(workers, settings, store, workers.sandbox)
         _add_judges(workers, settings, store, prices)
+        _add_runs(workers, settings, store, prices)
     if settings.alert:
         _add_alerting(workers, settings, store)
     for loop in workers.loops:
@@ -153,8 +161,34 @@ def _add_judges(workers: Workers, settings: Settings, store: Store, prices: User
     )
 
 
-def _keep(evaluation: list[EvaluationWorker]) -> bool:
-    for worker in evaluation:
+def _add_runs(workers: Workers, settings: Settings, store: Store, prices: UserPrices) -> None:
+    tender = RunTender(store)
+    workers.loops += [
+        Loop(
+            "runs",
+            _led(store, "runs", tender.run_once),
+            poll_s=_RUN_POLL_S,
+            rest_s=_RUN_REST_S,
+            wake=store.subscribe("logs"),
+        ),
+        Loop("keep-runs", lambda: _keep(workers.runs), poll_s=settings.job_lease_s / 3),
+    ]
+    run_tool = tool_runner(workers.sandbox, settings)
+    for number in range(settings.run_concurrency):
+        worker = RunWorker(store, settings, prices, run_tool)
+        workers.runs.append(worker)
+        workers.loops.append(
+            Loop(
+                f"run-{number}",
+                worker.run_once,
+                poll_s=_RUN_POLL_S,
+                wake=store.subscribe("runs"),
+            )
+        )
+
+
+def _keep(busy: Sequence[EvaluationWorker | RunWorker]) -> bool:
+    for worker in busy:
         worker.keep()
     return False
 
