@@ -17,6 +17,7 @@ _SETTINGS = (
     "log_level",
     "evaluate",
     "evaluate_workers",
+    "run_concurrency",
     "alert",
     "alert_tick_s",
     "sandbox",

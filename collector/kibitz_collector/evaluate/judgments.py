@@ -43,6 +43,8 @@ def judgment_record(
         ),
         judgment=make_judgment(spec, verdict, job.log_id, job.keep_probability),
     )
+    if job.is_for_run and record.judgment is not None:
+        record.judgment.where = "run"
     if isinstance(verdict, ModelVerdict):
         _tell_of_model(record, verdict)
     return record

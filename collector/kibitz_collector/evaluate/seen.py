@@ -10,7 +10,7 @@ from kibitz_collector.records import Json, LogDetail
 from kibitz_collector.store import Session
 from kibitz_collector.store.queries import files as file_queries
 from kibitz_collector.store.queries import logs as log_queries
-from kibitz_collector.store.queries.datapoints import get_datapoints
+from kibitz_collector.store.queries.evaluations_gaps import targets_of
 
 
 @dataclass(slots=True)
@@ -51,7 +51,7 @@ def see_logs(
     if spec.evaluator_type == "llm":
         _add_versions(session, workspace_id, seen.logs, details)
     if spec.evaluator_type == "llm" or spec.arguments_type == "target_required":
-        _add_testcases(session, seen.logs, details)
+        _add_testcases(session, workspace_id, seen.logs)
     return seen
 
 
@@ -66,13 +66,7 @@ def _add_versions(
             add_version(log, version.content)
 
 
-def _add_testcases(
-    session: Session, logs: dict[str, Json], details: Mapping[str, LogDetail]
-) -> None:
+def _add_testcases(session: Session, workspace_id: int, logs: dict[str, Json]) -> None:
     """Give Logs made from a datapoint that datapoint along."""
-    ids = {log_id: details[log_id].summary.datapoint_id for log_id in logs}
-    known = get_datapoints(session, ids.values())
-    for log_id, log in logs.items():
-        datapoint = known.get(ids[log_id])
-        if datapoint is not None:
-            log[TESTCASE] = {"id": datapoint.id, **datapoint.content}
+    for log_id, datapoint in targets_of(session, workspace_id, list(logs)).items():
+        logs[log_id][TESTCASE] = datapoint

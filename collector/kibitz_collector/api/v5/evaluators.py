@@ -17,6 +17,10 @@ router = files.router
 def upsert(caller: Owner, request: Request, body: EvaluatorRequest) -> FileResponse:
     """Make an Evaluator or a new Version of it; equal specs are the same Version."""
     if body.spec.evaluator_type == "python":
-        source = {"evaluator_type": "code", "code": body.spec.code}
+        source = {
+            "evaluator_type": "code",
+            "code": body.spec.code,
+            "arguments_type": body.spec.arguments_type,
+        }
         check_evaluator(source, request.app.state.sandbox)
     return files.upsert(caller, files.change(caller, body), content_of(body.spec, EvaluatorSpec))

@@ -197,17 +197,14 @@ def stored_logs(
 
 def targets_of(session: Session, workspace_id: int, log_ids: Sequence[str]) -> dict[str, Any]:
     """Return the datapoint that each of these Logs is about: {id, inputs, messages, target}."""
-    about = dict(
-        session.connection()
-        .execute(
-            select(RUN_LOG.c.log_id, RUN_LOG.c.datapoint_id).where(
-                RUN_LOG.c.workspace_id == workspace_id,
-                RUN_LOG.c.log_id.in_(log_ids),
-                RUN_LOG.c.datapoint_id.is_not(None),
-            )
+    rows = session.connection().execute(
+        select(RUN_LOG.c.log_id, RUN_LOG.c.datapoint_id).where(
+            RUN_LOG.c.workspace_id == workspace_id,
+            RUN_LOG.c.log_id.in_(log_ids),
+            RUN_LOG.c.datapoint_id.is_not(None),
         )
-        .tuples()
     )
+    about = {log_id: datapoint_id for log_id, datapoint_id in rows}
     about |= {k: v for k, v in stored_logs(session, workspace_id, log_ids).items() if v}
     points = get_datapoints(session, list(about.values()))
     return {

@@ -32,6 +32,7 @@ class ClaimedJob:
     scope: Scope
     keep_probability: float
     attempts: int = 1  # with this one
+    is_for_run: bool = False  # a run of an evaluation asks; else a monitor
 
     @property
     def is_last_attempt(self) -> bool:
@@ -293,6 +294,7 @@ def _claimed(job: Job) -> ClaimedJob:
         scope="trace" if job.scope == "trace" else "log",
         keep_probability=job.keep_probability,
         attempts=job.attempts,
+        is_for_run=job.kind == "run",
     )
 
 
