@@ -69,6 +69,7 @@ def _render(
         _card(caller, one, [m for m in monitors if m.evaluator.id == one.id], now_ns, range_key)
         for one in evaluators
     ]
+    cards.sort(key=lambda card: (not card.monitors, card.count == 0))  # then by path, as they come
     return page(
         request,
         "monitors.html",
