@@ -4,18 +4,24 @@ from typing import Any
 
 from fastapi import FastAPI
 from pydantic import BaseModel
-from pydantic.json_schema import models_json_schema
+from pydantic.json_schema import JsonSchemaMode, models_json_schema
 
 from kibitz_collector.api.v5.models.calls import AgentCallStreamResponse, PromptCallStreamResponse
+from kibitz_collector.api.v5.models.kernels import AgentKernel, PromptKernel
 from kibitz_collector.api.v5.models.otel import TracesImport
 
-# A model each: events of a stream, and a body that is read without FastAPI.
+# A model each: events of streams, a body that is read without FastAPI, and answers that leave out
+# what was not said, as requests may.
 _STREAMS: dict[str, type[BaseModel]] = {
     "/v5/prompts/call": PromptCallStreamResponse,
     "/v5/agents/call": AgentCallStreamResponse,
     "/v5/agents/continue": AgentCallStreamResponse,
 }
 _BODIES: dict[str, type[BaseModel]] = {"/v5/import/otel/v1/traces": TracesImport}
+_ANSWERS: dict[str, type[BaseModel]] = {
+    "/v5/prompts/deserialize": PromptKernel,
+    "/v5/agents/deserialize": AgentKernel,
+}
 _REF = "#/components/schemas/{model}"
 _REFUSALS: dict[str, dict[str, Any]] = {
     "/v5": {
@@ -52,17 +58,8 @@ class DocumentedApp(FastAPI):
 def _complete(document: dict[str, Any]) -> dict[str, Any]:
     components = document.setdefault("components", {})
     schemas = components.setdefault("schemas", {})
-    _add_models(schemas)
     paths = document["paths"]
-    for path, model in _STREAMS.items():
-        content = paths[path]["post"]["responses"]["200"]["content"]
-        content["text/event-stream"] = {"schema": _refer(model.__name__)}
-    for path, model in _BODIES.items():
-        body = {
-            "required": True,
-            "content": {"application/json": {"schema": _refer(model.__name__)}},
-        }
-        paths[path]["post"]["requestBody"] = body
+    _add_models(paths, schemas)
     for path, item in paths.items():
         _add_refusals(path, item.values())
     schemas["Refusal"], schemas["OwnRefusal"] = _REFUSALS["/v5"], _REFUSALS["/api"]
@@ -77,12 +74,25 @@ def _refer(name: str) -> dict[str, str]:
     return {"$ref": _REF.format(model=name)}
 
 
-def _add_models(schemas: dict[str, Any]) -> None:
-    for mode, models in (("serialization", _STREAMS), ("validation", _BODIES)):
-        wanted = [(model, mode) for model in dict.fromkeys(models.values())]
-        _, found = models_json_schema(wanted, ref_template=_REF)
-        for name, schema in found["$defs"].items():
-            schemas.setdefault(name, schema)
+def _add_models(paths: dict[str, Any], schemas: dict[str, Any]) -> None:
+    written: list[tuple[type[BaseModel], JsonSchemaMode]] = [
+        (model, "serialization") for model in dict.fromkeys(_STREAMS.values())
+    ]
+    read: list[tuple[type[BaseModel], JsonSchemaMode]] = [
+        (model, "validation") for model in (*_BODIES.values(), *_ANSWERS.values())
+    ]
+    found, definitions = models_json_schema([*written, *read], ref_template=_REF)
+    for name, schema in definitions["$defs"].items():
+        schemas.setdefault(name, schema)
+    for path, model in _STREAMS.items():
+        content = paths[path]["post"]["responses"]["200"]["content"]
+        content["text/event-stream"] = {"schema": found[model, "serialization"]}
+    for path, model in _BODIES.items():
+        body = {"application/json": {"schema": found[model, "validation"]}}
+        paths[path]["post"]["requestBody"] = {"required": True, "content": body}
+    for path, model in _ANSWERS.items():
+        content = paths[path]["post"]["responses"]["200"]["content"]
+        content["application/json"] = {"schema": found[model, "validation"]}
 
 
 def _add_refusals(path: str, operations: Any) -> None:

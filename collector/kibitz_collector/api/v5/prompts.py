@@ -61,5 +61,5 @@ def populate_template(
     template = content.get("template")
     language = content.get("template_language")
     filled = None if template is None else populate(template, inputs, language=language)
-    said = answer.model_dump(by_alias=True, exclude_unset=True)
+    said = answer.model_dump(by_alias=True)
     return PopulateTemplateResponse.model_validate({**said, "populated_template": filled})

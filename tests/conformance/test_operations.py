@@ -1,0 +1,65 @@
+"""Each of the contract's operations over HTTP: a success and its main failure, both checked."""
+
+from collections.abc import Iterator
+
+import pytest
+from fastapi.testclient import TestClient
+
+from kibitz_collector.access.keys import make_key
+from kibitz_collector.app import create_app
+from kibitz_collector.config import Settings
+from kibitz_collector.store import open_store
+from kibitz_collector.store.writes import deployments, keys
+from tests.collector.api.v5 import model_wire
+from tests.collector.api.v5.conftest import check_answer
+from tests.conformance.contract import contract, find_operation
+from tests.conformance.operations import OPERATIONS, Ask, World
+from tests.integrations.wire.server import WireServer
+
+WORKSPACE = 1
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+    model = WireServer(model_wire.answer)
+    settings = Settings(
+        database_url=f"sqlite:///{tmp_path_factory.mktemp('operations') / 'kibitz.db'}",
+        openai_base_url=f"{model.url}/v1",
+        openai_api_key="sk-test",
+        alert=False,
+    )
+    store, key = open_store(settings.database_url), make_key()
+    with store.write() as session:
+        deployments.create_environment(session, WORKSPACE, "staging")
+        keys.create_key(
+            session, WORKSPACE, name="Ada", role="full", key_hash=key.hash, hint=key.hint
+        )
+    headers = {"X-API-KEY": key.text}
+    app = create_app(settings, store)
+    with TestClient(app, base_url="http://localhost/v5/", headers=headers) as client:
+        client.event_hooks["response"].append(check_answer)
+        yield World(client)
+    store.close()
+    model.close()
+
+
+def send(world: World, ask: Ask, operation: str) -> None:
+    path = ask.path.partition("?")[0]
+    found = find_operation(ask.method, f"/{path}")
+    assert found is not None
+    assert found["operationId"] == operation
+    answer = world.client.request(ask.method, ask.path, json=ask.body, **ask.more)
+    assert answer.status_code == ask.status, answer.text
+
+
+def test_the_table_has_every_operation() -> None:
+    known = {one["operationId"] for item in contract()["paths"].values() for one in item.values()}
+    assert len(known) == 119
+    assert OPERATIONS.keys() == known
+
+
+@pytest.mark.parametrize("operation", sorted(OPERATIONS))
+def test_operation_succeeds_and_fails_as_the_contract_says(operation: str, world: World) -> None:
+    succeed, fail = OPERATIONS[operation]
+    send(world, succeed(world), operation)
+    send(world, fail(world), operation)
