@@ -78,13 +78,7 @@ def update_traces(
     `traces` holds the stored rows of all traces concerned, before this write.
     """
     before = {trace_id: trace["genai_count"] for trace_id, trace in traces.items()}
-    moved = {
-        trace_id
-        for node in nodes
-        if node.old is not None and _moves(node)
-        for trace_id in (node.old["trace_id"], node.row["trace_id"])
-        if trace_id is not None
-    }
+    moved = _moved(nodes, "trace_id")
     touched: dict[str, Row] = {}
     for node in nodes:
         trace_id = node.row["trace_id"]
@@ -157,13 +151,7 @@ def update_sessions(
     connection: Connection, workspace_id: int, nodes: Sequence[Node], now_ns: int
 ) -> None:
     """Write the `session` rows of changed Logs."""
-    moved = {
-        session_id
-        for node in nodes
-        if node.old is not None and _moves(node)
-        for session_id in (node.old["session_id"], node.row["session_id"])
-        if session_id is not None
-    }
+    moved = _moved(nodes, "session_id")
     changes: dict[str, Row] = {}
     for node in nodes:
         session_id = node.row["session_id"]
@@ -204,8 +192,19 @@ def difference(node: Node) -> Sums:
     return {name: after[name] - before[name] for name in after}
 
 
+def _moved(nodes: Sequence[Node], column: str) -> set[str]:
+    """Return the traces or sessions that differences cannot bring up to date, to be recounted."""
+    return {
+        id_
+        for node in nodes
+        if node.old is not None and _moves(node)
+        for id_ in (node.old[column], node.row[column])
+        if id_ is not None
+    }
+
+
 def _moves(node: Node) -> bool:
-    """Tell whether a change can make a first, a last or a membership wrong, so that we recount."""
+    """Tell whether a change can make a first, a last or a membership wrong."""
     old, row = node.old, node.row
     assert old is not None
     return (
