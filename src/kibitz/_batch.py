@@ -18,7 +18,7 @@ _STRIKES = 2
 
 
 class Source(Protocol):
-    """A segment, an adopted one, or the ring."""
+    """A segment, an adopted one, the ring, or the calls in progress."""
 
     def read(self, max_records: int, max_bytes: int) -> list[Record]:
         """Take the next records."""
@@ -154,9 +154,3 @@ def add_parts(parts: list[Part], more: list[Part]) -> None:
 def counted(records: list[Record]) -> int:
     """How many of them are whole records; a start record is only a preview of one."""
     return sum(record.kind != START for record in records)
-
-
-def span_id(payload: bytes) -> bytes:
-    """The hex id of the span in a payload, found without parsing it."""
-    start = payload.find(b'"spanId":"') + 10
-    return payload[start : start + 16] if start > 9 else b""

@@ -21,7 +21,7 @@ from kibitz._declared import File, capture_of
 from kibitz._generators import drive, drive_async
 from kibitz._guard import swallow
 from kibitz._prompts import PromptScope
-from kibitz._record import json_text
+from kibitz._record import KIND_INTERNAL, json_text, span_template
 from kibitz._runtime import Runtime
 from kibitz._scope import KEY, Scope, leave
 from kibitz._serialize import plain, snapshot
@@ -31,13 +31,13 @@ from kibitz._spans import Span, begin, enter_span
 class Declaration:
     """What decorating a function has settled, once for all its calls."""
 
-    __slots__ = ("_capture", "_runtime", "arguments", "file", "is_prompt", "name_json", "static")
+    __slots__ = ("_capture", "_runtime", "arguments", "file", "is_prompt", "static", "template")
 
     def __init__(self, function: Callable[..., Any], file: File, static: bytes) -> None:
         self.arguments = Arguments(function)
         self.file = file
         self.static = static
-        self.name_json = json_text(file.path)
+        self.template = span_template(json_text(file.path), KIND_INTERNAL)
         self.is_prompt = file.type == "prompt"
         self._runtime: Runtime | None = None
         self._capture = "full"
@@ -61,7 +61,7 @@ class Declaration:
                 inputs = plain(bound)
                 if inputs is None:
                     inputs, original_bytes = snapshot(bound)
-            span = begin(runtime, context, scope, self.name_json, self.static, capture)
+            span = begin(runtime, context, scope, self.template, self.static, capture)
             span.path = self.file.path
             span.inputs = inputs
             if original_bytes:
@@ -69,7 +69,7 @@ class Declaration:
             if self.is_prompt:
                 _hold_back(span, scope)
             elif not span.parent_id:
-                span.put_start()
+                span.note_start()
             return span
         except Exception as error:
             swallow("opening a call", error)

@@ -10,7 +10,7 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
-from kibitz._segment import Header, Segment, allocate
+from kibitz._segment import SEGMENT, Header, Segment, allocate
 
 try:
     import fcntl
@@ -194,7 +194,9 @@ def is_running(process: str, pid: int, identity: Mapping[str, str]) -> bool:
     return False
 
 
-def create_segment(directory: Path, name: str, size: int, header: Header) -> Segment:
+def create_segment(
+    directory: Path, name: str, size: int, header: Header, suffix: str = SEGMENT
+) -> Segment:
     """Make a segment with all its blocks, locked for as long as this process lives.
 
     Raises: OSError: no room, no permission, no folder.
@@ -205,7 +207,7 @@ def create_segment(directory: Path, name: str, size: int, header: Header) -> Seg
     try:
         fcntl.lockf(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)  # first: a draft without it is abandoned
         allocate(fd, size)
-        segment = Segment(directory / f"{name}.seg", fd, size, header)
+        segment = Segment(directory / f"{name}{suffix}", fd, size, header)
         draft.rename(segment.path)
     except BaseException:
         with contextlib.suppress(OSError):

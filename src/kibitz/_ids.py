@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import os
 import random
+from collections.abc import Callable
 
 _random = random.Random(os.urandom(16))
 _bits = _random.getrandbits
 _pid = os.getpid()
+on_fork: list[Callable[[], None]] = []  # what else a forked child must renew before its first span
 
 
 def new_trace_id() -> int:
@@ -33,3 +35,5 @@ def _reseed() -> None:
     global _pid
     _pid = os.getpid()
     _random.seed(os.urandom(16))
+    for renew in on_fork:
+        renew()

@@ -8,7 +8,8 @@ import time
 from pathlib import Path
 
 from kibitz._directory import ALIVE, is_alive, make_room
-from kibitz._segment import NewerFormat, Record, Scan, note, open_header
+from kibitz._running import LeftCalls
+from kibitz._segment import SEGMENT, TABLE, NewerFormat, Record, Scan, note, open_header
 
 try:
     import fcntl
@@ -16,7 +17,7 @@ except ImportError:  # Windows: nothing is mapped there, so nothing is left
     fcntl = None  # type: ignore[assignment]
 
 _YOUNG_DRAFT_S = 2.0  # its maker may not have locked it yet
-_CUT = "-cut.seg"  # how the name of a segment ends that takes no more room than its records
+_CUT = f"-cut{SEGMENT}"  # how the name of a segment ends that takes no more room than its records
 
 # Files this process has adopted: to open one again and close it would give up the lock on it. Two
 # threads may try at once.
@@ -43,7 +44,8 @@ class Orphan:
         self.written_ns = max(opened.header.created_ns, os.fstat(fd).st_mtime_ns)
         self._fd, self._taken = fd, str(path)
         self._data, self._start = data, opened.start
-        self._scan = Scan(data, opened.start)
+        self._is_table = path.suffix == TABLE
+        self._scan = LeftCalls(data, opened.start) if self._is_table else Scan(data, opened.start)
         self._records = iter(self._scan)
         self._waiting: Record | None = next(self._records, None)
         self._is_damaged = opened.is_damaged
@@ -67,8 +69,9 @@ class Orphan:
 
     def acknowledge(self, offset: int) -> None:
         """Note in the file what needs no more sending, for whoever takes over if we die too."""
-        with contextlib.suppress(OSError):
-            os.pwrite(self._fd, *note(offset))
+        if not self._is_table:
+            with contextlib.suppress(OSError):
+                os.pwrite(self._fd, *note(offset))
 
     def trim(self) -> int:
         """Cut off what was allocated and never written; how many bytes. Without records it goes."""
@@ -76,6 +79,8 @@ class Orphan:
         if self.is_read:
             self.finish()
             return size
+        if self._is_table:
+            return 0
         scan = Scan(self._data, self._start)
         end = max(record.end for record in scan)
         left = size
@@ -116,7 +121,8 @@ def quarantine(path: Path) -> None:
 
 def adopt(directory: Path) -> Orphan | None:
     """Take over one segment whose owner is dead; None if there is none, or others have them."""
-    for path in sorted(_segments(directory)):
+    # Segments first: most calls in a table have ended since, and are in them.
+    for path in sorted(_segments(directory), key=lambda path: (path.suffix == TABLE, path)):
         orphan = adopt_file(path)
         if orphan is not None:
             return orphan
@@ -130,7 +136,7 @@ def _segments(directory: Path) -> list[Path]:
             process = entry.name.partition("-")[0]
             if process in ALIVE or not entry.is_file(follow_symlinks=False):
                 continue
-            if entry.name.endswith(".seg"):
+            if entry.name.endswith((SEGMENT, TABLE)):
                 found.append(Path(entry.path))
     return found
 

@@ -23,7 +23,8 @@ from kibitz import _runtime
 from kibitz._foreign import NO_PARENT, encode
 from kibitz._guard import swallow
 from kibitz._ids import new_span_id, new_trace_id
-from kibitz._runtime import SPAN, START, Runtime
+from kibitz._record import BARE_TAIL, json_text, span_head, span_template
+from kibitz._runtime import SPAN, Runtime
 from kibitz._scope import KEY, Carried, Scope
 from kibitz._serialize import snapshot
 from kibitz._spans import is_kept
@@ -39,6 +40,8 @@ from kibitz.semconv import (
 
 if TYPE_CHECKING:
     from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
+
+    from kibitz._running import Slot
 
 _KEPT_TEXTS = (  # with capture="metadata": who and how, never what was said
     "gen_ai.request.",
@@ -401,34 +404,52 @@ def _make_processor() -> Any:
     from opentelemetry.sdk.trace import SpanProcessor
 
     class KibitzProcessor(SpanProcessor):
+        def __init__(self) -> None:
+            self.slots: dict[int, Slot] = {}  # of the spans that are noted as running
+
         def on_start(self, span: Any, parent_context: otel_context.Context | None = None) -> None:
-            _guarded(_record_start, span)
+            _guarded(_record_start, span, self.slots)
 
         def on_end(self, span: ReadableSpan) -> None:
-            _guarded(_record_end, span)
+            _guarded(_record_end, span, self.slots)
 
     return KibitzProcessor()
 
 
-def _guarded(step: Callable[[Runtime, Any], None], span: Any) -> None:
+def _guarded(
+    step: Callable[[Runtime, Any, dict[int, Slot]], None], span: Any, slots: dict[int, Slot]
+) -> None:
     runtime = _runtime.get()
     if runtime is None:
         return
     try:
-        step(runtime, span)
+        step(runtime, span, slots)
     except Exception as error:
         swallow("recording a foreign span", error)
 
 
-def _record_start(runtime: Runtime, span: Any) -> None:
+def _record_start(runtime: Runtime, span: Any, slots: dict[int, Slot]) -> None:
     if runtime.settings.sample_rate < 1:
         span.set_attribute(KEEP_PROBABILITY, runtime.settings.sample_rate)
     if span.parent is None or AMBIENT_PARENT in span.attributes:
-        runtime.emit(START, *_encoded(runtime, span, is_start=True))
+        payload, is_strict = _encoded(runtime, span, is_start=True)
+        slot = runtime.note_scrubbed((payload, _bare_start(span)), span.start_time, is_strict)
+        if slot is not None:
+            slots[span.get_span_context().span_id] = slot
 
 
-def _record_end(runtime: Runtime, span: ReadableSpan) -> None:
+def _bare_start(span: Any) -> bytes:
+    """A root's start record without any attribute, for when they are too long."""
+    template = span_template(json_text(span.name), span.kind.value + 1)
+    context = span.get_span_context()
+    return span_head(template, context.trace_id, context.span_id, 0, span.start_time) + BARE_TAIL
+
+
+def _record_end(runtime: Runtime, span: Any, slots: dict[int, Slot]) -> None:
     runtime.emit(SPAN, *_encoded(runtime, span, is_start=False))
+    slot = slots.pop(span.get_span_context().span_id, None)
+    if slot is not None:
+        slot.empty()
 
 
 def _capture(runtime: Runtime) -> str:

@@ -12,6 +12,7 @@ from typing import Any
 import orjson
 
 from kibitz._serialize import snapshot
+from kibitz.semconv import RECORD
 
 VERSION = "0.1.0"
 
@@ -105,55 +106,44 @@ def event(name: str, time_ns: int, attributes: Iterable[tuple[str, Any]]) -> byt
     )
 
 
+def span_template(name: bytes, kind: int) -> bytes:
+    """Return the head of all spans of a name (as JSON) and kind, for `span_head`."""
+    fixed = (
+        b'%b%%032x","spanId":"%%016x%%b","name":%b,"kind":%d,'
+        b'"startTimeUnixNano":"%%d","attributes":['
+    )
+    return fixed % (_SPANS, name.replace(b"%", b"%%"), kind)
+
+
+def span_head(template: bytes, trace_id: int, span_id: int, parent_id: int, start_ns: int) -> bytes:
+    """Return a `scopeSpans` element with one span, up to its attributes."""
+    parent = b'","parentSpanId":"%016x' % parent_id if parent_id else b""
+    return template % (trace_id, span_id, parent, start_ns)
+
+
 def span_record(
-    trace_id: int,
-    span_id: int,
-    parent_id: int,
-    name: bytes,
-    kind: int,
-    start_ns: int,
+    head: bytes,
     end_ns: int,
-    attributes: list[bytes],
+    attributes: bytes,
     *,
     events: list[bytes] | None = None,
     error: str | None = None,
 ) -> bytes:
-    """Return one `scopeSpans` element with one span; `name` is JSON, `error` the status message."""
-    parent = parent_field(parent_id)
-    tail = b"]"
+    """Return a whole record; `error` is the status message."""
+    if events is None and error is None:
+        return b'%b%b],"endTimeUnixNano":"%d"}]}' % (head, attributes, end_ns)
+    tail = b""
     if events:
         tail += b',"events":[%b]' % b",".join(events)
     if error is not None:
         tail += b',"status":{"code":%d,"message":%b}' % (STATUS_ERROR, json_text(error))
-    return (
-        b'%b%032x","spanId":"%016x%b","name":%b,"kind":%d,"startTimeUnixNano":"%d","endTimeUnixNano":"%d","attributes":[%b%b}]}'
-        % (
-            _SPANS,
-            trace_id,
-            span_id,
-            parent,
-            name,
-            kind,
-            start_ns,
-            end_ns,
-            b",".join(attributes),
-            tail,
-        )
-    )
+    return b'%b%b],"endTimeUnixNano":"%d"%b}]}' % (head, attributes, end_ns, tail)
 
 
-def start_template(name: bytes, kind: int, attributes: bytes) -> bytes:
-    """Return a start record with holes (`%`) for trace id, span id, parent and start time."""
-    fixed = (
-        b'%b%%032x","spanId":"%%016x%%b","name":%b,"kind":%d,'
-        b'"startTimeUnixNano":"%%d","endTimeUnixNano":"0","attributes":[%b]}]}'
-    )
-    return fixed % (_SPANS, name.replace(b"%", b"%%"), kind, attributes.replace(b"%", b"%%"))
-
-
-def parent_field(parent_id: int) -> bytes:
-    """Return a span's parent as it stands between its own id and its name; 0: it has none."""
-    return b'","parentSpanId":"%016x' % parent_id if parent_id else b""
+def start_tail(static: bytes) -> bytes:
+    """Return what makes a head a start record, with attributes that are encoded already."""
+    attributes = b"%b,%b" % (static, _START) if static else _START
+    return b'%b],"endTimeUnixNano":"0"}]}' % attributes
 
 
 def log_record(
@@ -173,3 +163,7 @@ def log_record(
         b'%b%b"timeUnixNano":"%d","observedTimeUnixNano":"%d","severityNumber":9,"eventName":%b,"attributes":[%b]}]}'
         % (_LOGS, place, time_ns, time_ns, json_text(event_name), b",".join(encoded))
     )
+
+
+_START = text_attribute(RECORD, "start")
+BARE_TAIL = start_tail(b"")

@@ -5,7 +5,6 @@ from __future__ import annotations
 from _thread import LockType
 from collections import deque
 
-from kibitz._runtime import START
 from kibitz._segment import Record
 
 _MOST_BYTES = 64 * 2**20
@@ -32,7 +31,7 @@ class Ring:
             oldest = records.popleft()
             self._bytes -= len(oldest.payload)
             # What the sender holds already is still delivered by it.
-            self.overflowed += oldest.kind != START and oldest.start >= self._read
+            self.overflowed += oldest.start >= self._read
 
     def read(self, max_records: int, max_bytes: int) -> list[Record]:
         """Take the next records, under the spool's lock."""
@@ -53,11 +52,6 @@ class Ring:
         """Forget what is delivered, under the spool's lock."""
         while self._records and self._records[0].start < offset:
             self._bytes -= len(self._records.popleft().payload)
-
-    @property
-    def counted(self) -> int:
-        """How many whole records are in here; a start record is only a preview of one."""
-        return sum(record.kind != START for record in list(self._records))
 
     def __len__(self) -> int:
         return len(self._records)

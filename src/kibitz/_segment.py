@@ -23,6 +23,7 @@ from typing import Any, NamedTuple
 import orjson
 
 FORMAT_VERSION = 1
+SEGMENT, TABLE = ".seg", ".calls"  # what file names end with
 
 _FILE_MAGIC = b"\x89KIBITZ\n"
 _PREFIX = struct.Struct("<8sIII")  # magic, version, length of the header JSON, its CRC-32
@@ -116,10 +117,10 @@ class Segment:
 
     __slots__ = (
         "_fd",
-        "_limit",
-        "_map",
         "acked",
         "created_ns",
+        "limit",
+        "map",
         "path",
         "read_to",
         "size",
@@ -133,13 +134,13 @@ class Segment:
         self.size = size
         self.created_ns = header.created_ns
         self._fd = fd
-        self._map = mmap.mmap(fd, size)
-        self._limit = (size - _PREFIX.size - len(text)) & ~7
+        self.map = mmap.mmap(fd, size)
+        self.limit = (size - _PREFIX.size - len(text)) & ~7
         self.start = self.written = self.acked = self.read_to = _aligned(_JSON_AT + len(text))
         prefix = _PREFIX.pack(_FILE_MAGIC, FORMAT_VERSION, len(text), zlib.crc32(text))
-        self._map[size - _PREFIX.size - len(text) :] = text + prefix
-        self._map[_JSON_AT : _JSON_AT + len(text)] = text
-        self._map[: _PREFIX.size] = prefix
+        self.map[size - _PREFIX.size - len(text) :] = text + prefix
+        self.map[_JSON_AT : _JSON_AT + len(text)] = text
+        self.map[: _PREFIX.size] = prefix
 
     def append(self, kind: int, sequence: int, payload: bytes) -> bool:
         """Copy one record in, without any system call; False if it does not fit."""
@@ -147,14 +148,14 @@ class Segment:
         body = start + _RECORD_BYTES
         length = len(payload)
         end = body + length
-        if end + _RECORD_BYTES > self._limit:
+        if end + _RECORD_BYTES > self.limit:
             return False
         if length <= _CRC_PIECE:  # `checksum`, without the call
             crc = zlib.crc32(payload, zlib.crc32(_COVERED.pack(length, kind, sequence)))
         else:
             crc = checksum(kind, sequence, payload)
-        self._map[body:end] = payload
-        _RECORD.pack_into(self._map, start, _RECORD_MAGIC, length, crc, kind, sequence)
+        self.map[body:end] = payload
+        _RECORD.pack_into(self.map, start, _RECORD_MAGIC, length, crc, kind, sequence)
         self.written = (end + 7) & ~7
         return True
 
@@ -163,12 +164,12 @@ class Segment:
         records: list[Record] = []
         position, end, taken = self.read_to, self.written, 0
         while position < end and len(records) < max_records:
-            _, length, _, kind, sequence = _RECORD.unpack_from(self._map, position)
+            _, length, _, kind, sequence = _RECORD.unpack_from(self.map, position)
             if records and taken + length > max_bytes:
                 break
             body = position + _RECORD_BYTES
             following = _aligned(body + length)
-            payload = self._map[body : body + length]
+            payload = self.map[body : body + length]
             records.append(Record(sequence, kind, payload, position, following))
             position = following
             taken += length
@@ -179,7 +180,7 @@ class Segment:
         """Note in the file that everything before `offset` needs no more sending."""
         self.acked = offset
         packed, at = note(offset)
-        self._map[at : at + len(packed)] = packed
+        self.map[at : at + len(packed)] = packed
 
     def is_delivered(self) -> bool:
         """Whether nothing in here waits any more."""
@@ -187,11 +188,11 @@ class Segment:
 
     def is_past(self, share: float) -> bool:
         """Whether more than this share of the room is used."""
-        return self.written - self.start > share * (self._limit - self.start)
+        return self.written - self.start > share * (self.limit - self.start)
 
     def sync(self) -> None:
         """Bring the pages to the disk itself (durability "machine")."""
-        self._map.flush()
+        self.map.flush()
 
     def close(self, *, unlink: bool) -> None:
         """Let go of the file, which also gives up the lock; with `unlink` it is gone."""
@@ -201,13 +202,13 @@ class Segment:
         if not is_open(self._fd, self.size):
             self.abandon()
             return
-        self._map.close()
+        self.map.close()
         with contextlib.suppress(OSError):
             os.close(self._fd)
 
     def abandon(self) -> None:
         """Never touch map or descriptor again, not even to free them."""
-        abandon_map(self._map)
+        abandon_map(self.map)
 
 
 def note(offset: int) -> tuple[bytes, int]:

@@ -23,12 +23,10 @@ from kibitz._batch import (
     body_of,
     counted,
     parts_of,
-    span_id,
 )
 from kibitz._ledger import sweep, write_on
 from kibitz._orphans import Orphan
 from kibitz._pace import Pace
-from kibitz._runtime import SPAN, START
 from kibitz._segment import Record
 from kibitz._spool import Settled, Spool
 from kibitz._transport import Reply, Transport, Unreachable
@@ -40,7 +38,6 @@ THREAD_NAME = "kibitz-sender"
 POLL_S = 0.1
 MAX_RECORDS = 500
 MAX_BYTES = 4 * 2**20
-START_DELAY_S = 2.0  # a span that ends sooner needs no start record
 ADOPT_S = 5.0
 _SAY_AGAIN_S = 60.0
 _SWEEP_S = 600.0
@@ -60,15 +57,6 @@ class _Reader:
     is_own: bool = True
     done_to: int = -1
     acknowledged: int = -1
-
-
-@dataclass(slots=True)
-class _Open:
-    """A start record held back until its span has been open for a while."""
-
-    reader: _Reader
-    record: Record
-    due: float
 
 
 @dataclass(slots=True)
@@ -100,7 +88,6 @@ class Sender:
             target.collector, target.api_key, timeout_s=settings.request_timeout_s, agent=agent
         )
         self._readers: dict[Source, _Reader] = {}
-        self._starts: dict[bytes, _Open] = {}
         self._batch: tuple[_Reader, Batch] | None = None
         self._orphan: tuple[Orphan, _Reader] | None = None
         self._pace = Pace()
@@ -149,6 +136,7 @@ class Sender:
         process.
         """
         self._is_closing, self._has_looked, self._adopt_at = True, False, 0.0
+        self._spool.running.delay_s = 0.0
         self._spool.retry_disk()
         self._pace.hurry(deadline)
         while time.monotonic() < deadline and not self._is_at_end():
@@ -226,11 +214,8 @@ class Sender:
         for reader in self._own_readers():
             if self._read(reader):
                 return True
-        if self._due_starts():
-            return True
         if self._adopt():
             return True
-        self._settle_all()
         self._has_looked = True
         return False
 
@@ -246,44 +231,10 @@ class Sender:
 
     def _read(self, reader: _Reader) -> bool:
         """Take the next records of a source into a batch; False if it has none."""
-        while records := reader.source.read(MAX_RECORDS, MAX_BYTES):
-            whole = self._hold_starts(reader, records)
-            if whole:
-                self._begin(reader, whole, records[-1].end)
-                return True
-            reader.done_to = records[-1].end
-        return False
-
-    def _hold_starts(self, reader: _Reader, records: list[Record]) -> list[Record]:
-        whole = []
-        due = time.monotonic() + START_DELAY_S
-        for record in records:
-            if record.kind == START:
-                self._starts[span_id(record.payload)] = _Open(
-                    reader, record, due if reader.is_own else 0
-                )
-                continue
-            if self._starts and record.kind == SPAN:
-                self._starts.pop(span_id(record.payload), None)
-            whole.append(record)
-        return whole
-
-    def _due_starts(self, of: _Reader | None = None) -> bool:
-        """Put the starts of spans that are still open into a batch."""
-        now = time.monotonic()
-        due = [
-            (key, held)
-            for key, held in self._starts.items()
-            if (held.reader is of if of else held.reader.is_own)
-            and (self._is_closing or held.due <= now)
-        ]
-        if not due:
-            return False
-        for key, _ in due:
-            del self._starts[key]
-        reader = due[0][1].reader
-        self._begin(reader, [held.record for _, held in due], reader.done_to)
-        return True
+        records = reader.source.read(MAX_RECORDS, MAX_BYTES)
+        if records:
+            self._begin(reader, records, records[-1].end)
+        return bool(records)
 
     def _begin(self, reader: _Reader, records: list[Record], end: int) -> None:
         batch = Batch(reader.source, reader.process, reader.resource, reader.is_own, end)
@@ -386,7 +337,7 @@ class Sender:
             return
         reader = self._batch[0]
         if records := reader.source.read(MAX_RECORDS, MAX_BYTES):
-            add_parts(batch.parts, parts_of(self._hold_starts(reader, records)))
+            add_parts(batch.parts, parts_of(records))
             batch.end = records[-1].end
 
     def _park(self, batch: Batch, path: str, record: Record, reason: str) -> None:
@@ -422,17 +373,11 @@ class Sender:
     # --- acknowledging
 
     def _settle(self, reader: _Reader) -> None:
-        """Note in the file how far all is done; a start that is held back is not."""
-        held = [start.record.start for start in self._starts.values() if start.reader is reader]
-        offset = min([reader.done_to, *held])
-        if offset > reader.acknowledged:
-            reader.acknowledged = offset
+        """Note in the file how far all is done."""
+        if reader.done_to > reader.acknowledged:
+            reader.acknowledged = reader.done_to
             self._keep_ledger()  # first: a record may be counted twice, never seem lost
-            reader.source.acknowledge(offset)
-
-    def _settle_all(self) -> None:
-        for reader in self._readers.values():
-            self._settle(reader)
+            reader.source.acknowledge(reader.done_to)
 
     def _forget_removed(self) -> None:
         known: set[Source] = set(self._spool.sources())
@@ -445,8 +390,6 @@ class Sender:
         if self._batch is not None and self._batch[0].source is source:
             batch, self._batch = self._batch[1], None
             unsent += [r for part in batch.parts for piece in part.slices for r in piece.records]
-        held = [key for key, start in self._starts.items() if start.reader.source is source]
-        unsent += [self._starts.pop(key).record for key in held]
         unsent += source.read(2**62, 2**62)
         self._spool.keep_again(unsent)
         if unsent:
@@ -477,7 +420,7 @@ class Sender:
             if self._orphan is None:
                 continue
             orphan, reader = self._orphan
-            if self._read(reader) or self._due_starts(of=reader):
+            if self._read(reader):
                 return True
             orphan.finish()
             self._orphan = None
@@ -509,9 +452,6 @@ class Sender:
         reader = self._readers.pop(segment, None)
         if self._batch is not None and self._batch[0] is reader:
             self._batch = None
-        self._starts = {
-            key: held for key, held in self._starts.items() if held.reader is not reader
-        }
         lost = self._spool.give_up(segment, reader.done_to if reader else 0)
         self.tally.dropped += lost
         self._say("age", f"{lost} records waited too long and were given up")

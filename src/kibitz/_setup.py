@@ -12,10 +12,11 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from kibitz import _directory, _orphans, _runtime
+from kibitz import _directory, _ids, _orphans, _runtime
 from kibitz._otel import is_private, record_also, visibility
 from kibitz._record import VERSION
 from kibitz._redact import build_redactor, let_threads_die
+from kibitz._running import Running
 from kibitz._runtime import Runtime
 from kibitz._sender import THREAD_NAME, Sender
 from kibitz._spool import Spool, Target
@@ -51,11 +52,12 @@ class Outlet:
         self.target = Target(settings.collector, settings.api_key, base)
         self._install = "none" if settings.durability == "memory" else _directory.install_id(base)
         self._pid = os.getpid()
+        self.running = Running()
         self.spool, self.sender = self._make()
 
     def _make(self) -> tuple[Spool, Sender]:
         resource = resource_of(self.settings, self._install)
-        spool = Spool(self.settings, self.target, resource, self._install)
+        spool = Spool(self.settings, self.target, resource, self._install, self.running)
         return spool, Sender(spool, self.settings, _AGENT)
 
     def put(self, kind: int, payload: bytes) -> None:
@@ -186,6 +188,7 @@ def _switch_to(settings: Settings) -> None:
         Runtime(
             settings,
             outlet.put,
+            outlet.running.note,
             redactor=redactor,
             is_visible=visibility(settings.otel),
             is_private=is_private,
@@ -249,6 +252,7 @@ def _hook() -> None:
         return
     _is_hooked = True
     atexit.register(_at_exit)
+    _ids.on_fork.append(_after_fork)
     _hook_celery()
     if hasattr(os, "register_at_fork"):
         os.register_at_fork(before=_before_fork, after_in_child=_after_fork_in_child)
@@ -274,9 +278,14 @@ def _finalize_in_child(_: Outlet) -> None:
     sys.modules["multiprocessing.util"].Finalize(None, _at_exit, exitpriority=0)
 
 
-def _after_fork_in_child() -> None:
+def _after_fork() -> None:
     if _outlet is not None:
         _outlet.renew()
+
+
+def _after_fork_in_child() -> None:
+    _after_fork()
+    if _outlet is not None:
         _hook_celery()
 
 

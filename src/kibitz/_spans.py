@@ -20,7 +20,7 @@ from kibitz._declared import File, capture_of, encode_file
 from kibitz._failure import Failure, read_failure
 from kibitz._guard import guarded, swallow
 from kibitz._record import attribute, attributes_text, json_text, text_attribute
-from kibitz._runtime import SPAN, START, Runtime
+from kibitz._runtime import SPAN, Runtime
 from kibitz._scope import (
     KEY,
     NOTHING_CARRIED,
@@ -33,6 +33,7 @@ from kibitz._serialize import MAX_TEXT_BYTES, plain, snapshot
 
 if TYPE_CHECKING:
     from kibitz._prompts import PromptScope
+    from kibitz._running import Slot
 
 MODEL: Final = "model"  # kind of a span that calls a model provider
 
@@ -48,8 +49,7 @@ _CONTENT = frozenset(
         sc.LOG_OUTPUT,
     }
 )
-_START = text_attribute(sc.RECORD, "start")
-_MOST_STARTS = 1000  # names may be made up by the host
+_MOST_TAILS = 1000  # names may be made up by the host
 _INPUTS = b'{"key":%b,"value":{"stringValue":%%b}}' % json_text(sc.LOG_INPUTS)
 _OUTPUT = b'{"key":%b,"value":{"stringValue":%%b}}' % json_text(sc.LOG_OUTPUT)
 _MOST_EVENTS = 128
@@ -65,11 +65,13 @@ class Span(trace.Span, Scope):
     context: Context  # what was current before
     runtime: Runtime
     parent_id: int = 0
-    name_json: bytes
+    template: bytes  # of the record's head: name and kind
     static: bytes  # attributes encoded beforehand, joined by commas
     start_ns: int
     capture: str
     kind: int = _record.KIND_INTERNAL
+    head: bytes | None = None
+    slot: Slot | None = None  # where it is noted as running
     ambient_id: int = 0
     is_dropped: bool = False
     is_ended: bool = False
@@ -195,8 +197,10 @@ class Span(trace.Span, Scope):
             start_ns = self.start_ns
             if end_ns < start_ns:  # the wall clock was set back
                 end_ns = start_ns
-            payload = self._encode(end_ns, self._all_attributes())
-            runtime.emit(SPAN, payload, self.capture == "redacted")
+            runtime.emit(SPAN, self._encode(end_ns), self.capture == "redacted")
+            slot = self.__dict__.pop("slot", None)  # at one stroke: only one may empty it
+            if slot is not None:
+                slot.empty()
             if runtime.after_span is not None:
                 runtime.after_span(self)
         except Exception as error:
@@ -204,42 +208,47 @@ class Span(trace.Span, Scope):
 
     # --- the record
 
-    def put_start(self) -> None:
-        """Write the small record by which an unfinished call is known."""
+    def note_start(self) -> None:
+        """Let it be known that this call runs, should the process be killed inside."""
         if self.is_dropped:
             return
-        if not (self.carried.encoded or self.ambient_id or self.capture == "redacted"):
-            template = _start_template(self)
-            if template is not None:
-                parent = _record.parent_field(self.parent_id)
-                started = template % (self.trace_id, self.span_id, parent, self.start_ns)
-                self.runtime.put(START, started)
-                return
-        attributes = [part for part in (self.static, self.carried.encoded) if part]
-        if self.ambient_id:
-            attributes.append(text_attribute(sc.AMBIENT_PARENT, f"{self.ambient_id:016x}"))
-        attributes.append(_START)
-        self.runtime.emit(START, self._encode(0, attributes), self.capture == "redacted")
+        runtime, start_ns = self.runtime, self.start_ns
+        head = self.head = self._head()
+        extra = self._placing_attributes()
+        tail = _start_tail(runtime, self.template, self.static)
+        if tail is not None and not extra and self.capture != "redacted":
+            self.slot = runtime.note_start(head, tail, start_ns)
+            return
+        whole = head + extra + _record.start_tail(self.static)
+        bare = head + _record.BARE_TAIL
+        self.slot = runtime.note_scrubbed((whole, bare), start_ns, self.capture == "redacted")
 
-    def _encode(self, end_ns: int, attributes: list[bytes]) -> bytes:
+    def _head(self) -> bytes:
+        return _record.span_head(
+            self.template, self.trace_id, self.span_id, self.parent_id, self.start_ns
+        )
+
+    def _placing_attributes(self) -> bytes:
+        """What the session and a remote caller give, each followed by a comma."""
+        extra = self.carried.encoded
+        if self.ambient_id:
+            ambient = text_attribute(sc.AMBIENT_PARENT, f"{self.ambient_id:016x}")
+            extra = b"%b,%b" % (extra, ambient) if extra else ambient
+        return extra + b"," if extra else b""
+
+    def _encode(self, end_ns: int) -> bytes:
+        head = self.head or self._head()
+        attributes = b",".join(self._all_attributes())
         failure = self.failure
-        events = self.events
-        message = None
-        if failure is not None and end_ns:
-            is_content = self.capture != "metadata"
-            message = failure.message if is_content else failure.type_name
-            events = [*(events or ()), failure.event(is_content)]
+        if failure is None:
+            return _record.span_record(head, end_ns, attributes, events=self.events)
+        is_content = self.capture != "metadata"
         return _record.span_record(
-            self.trace_id,
-            self.span_id,
-            self.parent_id,
-            self.name_json,
-            self.kind,
-            self.start_ns,
+            head,
             end_ns,
             attributes,
-            events=events,
-            error=message,
+            events=[*(self.events or ()), failure.event(is_content)],
+            error=failure.message if is_content else failure.type_name,
         )
 
     def _all_attributes(self) -> list[bytes]:
@@ -307,7 +316,7 @@ class Span(trace.Span, Scope):
     def update_name(self, name: str) -> None:
         """Change the name."""
         with guarded("renaming a span"):
-            self.name_json = json_text(name)
+            self.template, self.head = _record.span_template(json_text(name), self.kind), None
 
     def is_recording(self) -> bool:
         """Whether what is set now will be written."""
@@ -341,20 +350,18 @@ class Span(trace.Span, Scope):
         self.end()
 
 
-def _start_template(span: Span) -> bytes | None:
-    """Return the start record of all spans like this one, scrubbed; None: there is no such thing.
+def _start_tail(runtime: Runtime, template: bytes, static: bytes) -> bytes | None:
+    """What makes a head of this function a start record; None: it must be scrubbed each time.
 
-    It saves encoding and scrubbing it again for each span: half of what starting one costs.
+    Looking once whether redaction leaves them alone saves half of what starting a call costs.
     """
-    starts = span.runtime.starts
-    key = (span.name_json, span.kind, span.static)
-    if key in starts:
-        return starts[key]
-    attributes = b"%b,%b" % (span.static, _START) if span.static else _START
-    template = _record.start_template(span.name_json, span.kind, attributes)
-    found = template if span.runtime.leaves_alone(template % (0, 0, b"", 0)) else None
-    if len(starts) < _MOST_STARTS:
-        starts[key] = found
+    tails, key = runtime.tails, (template, static)
+    if key in tails:
+        return tails[key]
+    tail = _record.start_tail(static)
+    found = tail if runtime.leaves_alone(_record.span_head(template, 0, 0, 0, 0) + tail) else None
+    if len(tails) < _MOST_TAILS:
+        tails[key] = found
     return found
 
 
@@ -365,7 +372,7 @@ def begin(
     runtime: Runtime,
     context: Context,
     scope: Scope | None,
-    name_json: bytes,
+    template: bytes,
     static: bytes,
     capture: str,
     kind: int = _record.KIND_INTERNAL,
@@ -377,7 +384,7 @@ def begin(
     span.context = context
     span.otel_span = otel_span
     span.span_id = runtime.new_span_id()  # before the trace id: see `_ids`
-    span.name_json = name_json
+    span.template = template
     span.static = static
     span.capture = capture
     if kind != _record.KIND_INTERNAL:
@@ -457,7 +464,8 @@ def open_span(
             return None
         static = encode_file(file) if file is not None else b""
         otel_kind = _record.KIND_CLIENT if kind == MODEL else _record.KIND_INTERNAL
-        span = begin(runtime, context, scope, json_text(name), static, capture, otel_kind)
+        template = _record.span_template(json_text(name), otel_kind)
+        span = begin(runtime, context, scope, template, static, capture, otel_kind)
         if file is not None:
             span.path = file.path
         if prompt is not None:
@@ -465,7 +473,7 @@ def open_span(
         for key, value in (attributes or {}).items():
             span.set(key, value)
         if kind == MODEL or not span.parent_id:
-            span.put_start()
+            span.note_start()
         return span
     return None
 

@@ -17,8 +17,8 @@ import orjson
 from kibitz import _directory, _orphans
 from kibitz._ledger import Bookkeeper, Counts
 from kibitz._ring import Ring, RingSource
-from kibitz._runtime import START
-from kibitz._segment import Header, Record, Segment
+from kibitz._running import TABLE_BYTES, Running
+from kibitz._segment import SEGMENT, TABLE, Header, Record, Segment
 from kibitz._slim import LONGEST_RECORD_BYTES, headers_only, shrink
 from kibitz.config import Settings
 
@@ -65,7 +65,12 @@ class Spool:
     """
 
     def __init__(
-        self, settings: Settings, target: Target, resource: dict[str, Any], install: str
+        self,
+        settings: Settings,
+        target: Target,
+        resource: dict[str, Any],
+        install: str,
+        running: Running | None = None,
     ) -> None:
         self.process = os.urandom(8).hex()
         self.target = target
@@ -102,6 +107,8 @@ class Spool:
         self._is_prepared = False
         self._retry_at = 0.0
         self._rescan_at = 0.0
+        self.running = running or Running()
+        self.running.keep_in(self._make_table)
         _directory.ALIVE.add(self.process)
 
     # --- any thread
@@ -126,16 +133,15 @@ class Spool:
             kind, payload = pending[
                 0
             ]  # taken out when it is safe: an interrupt may come in between
-            sequence = 0 if kind == START else self.produced + 1
+            sequence = self.produced + 1
             is_slim = self._is_slim
             try:
                 is_kept = self._write(kind, sequence, payload)
             except Exception:
                 is_kept = False
-            if sequence:
-                self.produced = sequence
-                if is_slim or not is_kept:
-                    self._note_loss(is_kept)
+            self.produced = sequence
+            if is_slim or not is_kept:
+                self._note_loss(is_kept)
             pending.popleft()
 
     def _write(self, kind: int, sequence: int, payload: bytes) -> bool:
@@ -240,6 +246,11 @@ class Spool:
         return self._used_bytes + size <= cap
 
     def _create(self, size: int) -> Segment:
+        segment = self._create_file(f"{self.process}-{next(self._numbers):06d}", size)
+        self._opened += 1
+        return segment
+
+    def _create_file(self, name: str, size: int, suffix: str = SEGMENT) -> Segment:
         header = Header(
             process=self.process,
             install=self._install,
@@ -248,15 +259,22 @@ class Spool:
             resource=self._resource,
             identity=_directory.describe_process(),
         )
-        name = f"{self.process}-{next(self._numbers):06d}"
         self._used_bytes += size  # now: the sender and a writer may both be here
         try:
-            segment = _directory.create_segment(self._directory, name, size, header)
+            return _directory.create_segment(self._directory, name, size, header, suffix)
         except OSError:
             self._used_bytes -= size
             raise
-        self._opened += 1
-        return segment
+
+    def _make_table(self) -> Segment | None:
+        """Make a file for calls in progress; None where no segment could be made either."""
+        try:
+            if not self.trouble and self._has_room(TABLE_BYTES):
+                name = f"{self.process}-{next(self._numbers):06d}"
+                return self._create_file(name, TABLE_BYTES, TABLE)
+        except (OSError, ValueError):
+            pass  # the next record meets the same, and tells
+        return None
 
     def _go_to_memory(self, reason: str) -> None:
         self.trouble = reason
@@ -310,6 +328,7 @@ class Spool:
         if segment is not None:
             self._next = segment
             self.trouble = ""
+            self.running.keep_in(self._make_table)
 
     def _leave_deleted(self) -> None:
         """Someone deleted the folder under us: begin again, in a new one."""
@@ -323,6 +342,7 @@ class Spool:
             spare.close(unlink=True)
         self._is_prepared = False
         self._next = self._open()
+        self.running.keep_in(self._make_table)
 
     def strays(self) -> list[Segment | RingSource]:
         """Where records wait that would be lost with this process, though there is a disk again."""
@@ -341,17 +361,16 @@ class Spool:
         for start in range(0, len(records), _AT_ONCE):
             with self._lock:
                 for record in records[start : start + _AT_ONCE]:
-                    if not self._write(record.kind, record.sequence, record.payload):
-                        self.failed += record.kind != START
+                    self.failed += not self._write(record.kind, record.sequence, record.payload)
 
     def _end_slimming(self) -> None:
         full_bytes = self._settings.spool_max_bytes * _FULL_SHARE
         if self._is_slim and self._used_bytes + self._settings.segment_bytes <= full_bytes:
             self._is_slim = False
 
-    def sources(self) -> list[Segment | RingSource]:
+    def sources(self) -> list[Segment | RingSource | Running]:
         """Where records may wait, oldest first."""
-        return [*self.segments, self._ring_source]
+        return [*self.segments, self._ring_source, self.running]
 
     def remove_delivered(self) -> None:
         """Free the segments nobody writes to any more and whose records all arrived."""
@@ -373,7 +392,7 @@ class Spool:
         """Drop the oldest segment (its age is over the limit); how many unsent records it held."""
         self.segments.remove(segment)
         segment.read_to = max(segment.acked, done_to)
-        lost = sum(record.kind != START for record in segment.read(2**62, 2**62))
+        lost = len(segment.read(2**62, 2**62))
         segment.close(unlink=True)
         return lost
 
@@ -411,16 +430,12 @@ class Spool:
     @property
     def total(self) -> int:
         """Records that were ever handed in."""
-        return (
-            self.produced
-            + len(self._refused)
-            + sum(kind != START for kind, _ in list(self._pending))
-        )
+        return self.produced + len(self._refused) + len(self._pending)
 
     @property
     def in_memory(self) -> int:
         """Records that would be lost with this process."""
-        return self._ring.counted
+        return len(self._ring)
 
     @property
     def is_on_disk(self) -> bool:
@@ -434,7 +449,7 @@ class Spool:
         if not self._lock.acquire(True, 0.2):
             return 0
         try:
-            lost = min(self._ring.counted, waiting)
+            lost = min(len(self._ring), waiting)
             self._ring.clear()
             self.failed += lost
         finally:
@@ -455,9 +470,11 @@ class Spool:
             spare.close(unlink=True)
         for segment in segments:
             segment.close(unlink=segment.is_delivered())
+        self.running.close()
         _directory.ALIVE.discard(self.process)
 
     def abandon(self) -> None:
         """In a forked child: forget the parent's maps and descriptors without touching them."""
         for segment in [*self.segments, *([self._next] if self._next else [])]:
             segment.abandon()
+        self.running.abandon()

@@ -14,6 +14,7 @@ import orjson
 
 from kibitz import _runtime
 from kibitz._redact import build_redactor
+from kibitz._running import Slot
 from kibitz._runtime import LOG_RECORD, SPAN, START, Runtime
 from kibitz.config import load
 
@@ -32,6 +33,11 @@ class Spans:
     def put(self, kind: int, payload: bytes) -> None:
         """Keep one record, as the spool would."""
         self.payloads.append((kind, payload))
+
+    def note_start(self, head: bytes, tail: bytes, start_ns: int) -> Slot | None:
+        """Keep one start record, whose call is not to be forgotten at its end."""
+        self.payloads.append((START, head + tail))
+        return None
 
     def clear(self) -> None:
         """Forget everything."""
@@ -106,6 +112,7 @@ def capture(**settings: Any) -> Iterator[Spans]:
         Runtime(
             chosen,
             spans.put,
+            spans.note_start,
             redactor=build_redactor(chosen.redact),
             new_trace_id=trace_ids,
             new_span_id=span_ids,

@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 
 from kibitz import _runtime, _setup
-from kibitz._runtime import LOG_RECORD, SPAN, START
+from kibitz._running import Slot
+from kibitz._runtime import LOG_RECORD, SPAN
 from kibitz._setup import FlushResult, Outlet
 from kibitz._transport import _encodings
 from kibitz.config import load
@@ -325,42 +326,58 @@ def test_an_unsupported_encoding_falls_back_to_a_simpler_one(
     assert sent[-1] is None
 
 
+def note_start(outlet: Outlet, number: int) -> Slot:
+    slot = outlet.running.note(span_payload(number, name="start"), b"", number)
+    assert slot is not None
+    return slot
+
+
 def test_a_start_record_is_sent_only_if_its_span_stays_open(
-    collector: LocalCollector, outlets: Outlets, monkeypatch: pytest.MonkeyPatch
+    collector: LocalCollector, outlets: Outlets
 ) -> None:
-    monkeypatch.setattr("kibitz._sender.START_DELAY_S", 0.3)
     outlet = outlets.make()
-    outlet.put(START, span_payload(1, name="start"))
-    outlet.put(START, span_payload(2, name="start"))
+    ended = note_start(outlet, 1)
+    note_start(outlet, 2)
     outlet.put(SPAN, span_payload(1))
+    ended.empty()
     outlet.flush(20)
     collector.wait_for(lambda: len(collector.spans) == 2)
-    assert [(span["spanId"], span["name"]) for span in collector.spans] == [
+    assert sorted((span["spanId"], span["name"]) for span in collector.spans) == [
         ("0000000000000001", "call"),
         ("0000000000000002", "start"),
     ]
     assert outlet.flush(20) == FlushResult(1, 0, 0, 0)
 
 
-def test_a_start_record_held_back_is_found_by_the_next_process(
+def test_the_call_a_killed_process_was_in_is_told_by_the_next(
     collector: LocalCollector, outlets: Outlets
 ) -> None:
+    collector.behave = always(503)
     first = outlets.make()
-    first.put(START, span_payload(7, name="start"))
-    first.put(SPAN, span_payload(8))
-    first.flush(20)
+    ended = note_start(first, 6)
+    note_start(first, 7)
+    first.put(SPAN, span_payload(6))
+    ended.empty()
+    leave_as_if_killed(first)
     outlets.made.clear()
-    first.sender._is_stopping = True  # as if killed: the start was read, but is not sent
-    first.spool.wake_sender()
-    first.spool.finish()
+    collector.behave = well
     second = outlets.make()
     second.put(SPAN, span_payload(9))
     collector.wait_for(lambda: len(set(collector.span_ids)) == 3)
     assert {span["spanId"][-1]: span["name"] for span in collector.spans} == {
+        "6": "call",
         "7": "start",
-        "8": "call",
         "9": "call",
     }
+    second.close(5)
+    assert list(second.target.directory.glob("*.calls")) == []
+
+
+def leave_as_if_killed(outlet: Outlet) -> None:
+    outlet.sender._is_stopping = True
+    while outlet.sender.is_running:
+        outlet.spool.wake_sender()
+    outlet.spool.finish()
 
 
 def test_what_another_process_left_is_delivered_under_its_own_name(

@@ -15,7 +15,6 @@ import orjson
 from kibitz import _directory
 from kibitz._batch import body_of, parts_of
 from kibitz._ledger import Counts, Ledger, read_ledgers
-from kibitz._runtime import START
 from kibitz._segment import NewerFormat, Scan, open_header
 from kibitz._sender import Sender
 from kibitz._spool import Spool, Target
@@ -119,7 +118,7 @@ def contents(directory: Path) -> Iterator[Content]:
             yield Content(path, "?", 0, 0, 0, 1, False)
             continue
         scan = Scan(data, opened.start)
-        waiting = sum(record.kind != START for record in scan)
+        waiting = len(list(scan))
         header = opened.header
         damaged = scan.damaged + opened.is_damaged
         alive = _directory.is_alive(header)
@@ -205,6 +204,6 @@ def _export(target: Target, file: str) -> int:
             resource = orjson.dumps(opened.header.resource)
             for part in parts_of(records):
                 out.write(body_of(part.path, resource, part.slices[0].records) + b"\n")
-            count += sum(record.kind != START for record in records)
+            count += len(records)
     print(f"wrote {count} records", file=sys.stderr)
     return 0
