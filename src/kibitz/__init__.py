@@ -14,6 +14,7 @@ from kibitz._setup import FlushResult, flush, init, shutdown
 from kibitz._threads import propagate
 from kibitz.errors import (
     ApiError,
+    ChecksFailed,
     ConfigError,
     ExportError,
     IntegrationError,
@@ -22,15 +23,19 @@ from kibitz.errors import (
 
 if TYPE_CHECKING:
     from kibitz.client.calls import CallResult, CallStream, call
+    from kibitz.client.evaluations import evaluate
     from kibitz.client.prompt import Prompt
     from kibitz.client.prompts import get_prompt
+    from kibitz.client.results import EvaluationResult
 
 # What asks the collector for something: an HTTP client takes longer to import than all the rest.
 _LAZY = {
     "CallResult": "kibitz.client.calls",
     "CallStream": "kibitz.client.calls",
+    "EvaluationResult": "kibitz.client.results",
     "Prompt": "kibitz.client.prompt",
     "call": "kibitz.client.calls",
+    "evaluate": "kibitz.client.evaluations",
     "get_prompt": "kibitz.client.prompts",
 }
 
@@ -38,8 +43,10 @@ __all__ = [
     "ApiError",
     "CallResult",
     "CallStream",
+    "ChecksFailed",
     "ConfigError",
     "CurrentLog",
+    "EvaluationResult",
     "ExportError",
     "FlushResult",
     "IntegrationError",
@@ -49,6 +56,7 @@ __all__ = [
     "__version__",
     "call",
     "current",
+    "evaluate",
     "evaluator",
     "extract",
     "flow",

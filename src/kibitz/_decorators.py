@@ -11,6 +11,7 @@ import orjson
 from kibitz import semconv as sc
 from kibitz._calls import Declaration, wrap
 from kibitz._declared import File, encode, encode_file
+from kibitz._decorated import remember
 from kibitz._evaluators import Evaluator, declare
 from kibitz._schema import tool_schema
 from kibitz._serialize import snapshot
@@ -189,7 +190,9 @@ def _apply(decorate: Callable[[Callable[..., Any]], Any], function: Any, name: s
 
 def _declared(function: Callable[..., Any], file: File, extra: bytes) -> Callable[..., Any]:
     static = encode_file(file) + (b"," + extra if extra else b"")
-    return wrap(function, Declaration(function, file, static))
+    made = wrap(function, Declaration(function, file, static))
+    remember(made, function, file)
+    return made
 
 
 def default_path(function: Callable[..., Any]) -> str:

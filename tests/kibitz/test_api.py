@@ -7,8 +7,8 @@ import kibitz
 from kibitz.testing import Spans
 
 PUBLIC = {
-    "errors": "ApiError ConfigError ExportError IntegrationError KibitzError",
-    "client": "CallResult CallStream Prompt call get_prompt",
+    "errors": "ApiError ChecksFailed ConfigError ExportError IntegrationError KibitzError",
+    "client": "CallResult CallStream EvaluationResult Prompt call evaluate get_prompt",
     "decorators": "evaluator flow prompt tool ToolFunction",
     "grouping": "current CurrentLog extract inject judge propagate session",
     "set-up": "FlushResult flush handler init instrument shutdown tracer_provider uninstrument "

@@ -9,6 +9,8 @@ RULES = {
     "inputs": (sc.LOG_INPUTS,),
     "output_exact": (sc.LOG_OUTPUT,),
     "log_id": (sc.LOG_ID,),
+    "run_id": (sc.RUN_ID,),
+    "datapoint_id": (sc.DATAPOINT_ID,),
     "metadata": (sc.METADATA,),
     "tags": (sc.TAGS,),
     "record": (sc.RECORD,),
