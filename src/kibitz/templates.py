@@ -19,6 +19,8 @@ PLACE = re.compile(
     r"\{\{\s?(?:(?P<name>[\w.\[\]]+)|(?P<tool>[\w\-]+)\((?P<arguments>[\w\-,\s\"]*)\))\s?\}\}",
     re.ASCII,
 )
+_ARGUMENT = re.compile(r'(?:"[^"]*"?|[^,"])+')
+_NUMBER = re.compile(r"-?\d{1,18}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,12 +28,16 @@ class ToolCall:
     """A call written in a template: `{{ tool(arg, "literal") }}`."""
 
     name: str
-    arguments: list[str]  # as written: a quoted one is a literal, any other names an input
+    arguments: list[str]  # as written: quoted ones and numbers are literals, others name inputs
 
     @property
     def inputs(self) -> list[str]:
         """Return the inputs that this call needs."""
-        return [one for one in self.arguments if not one.startswith('"')]
+        return [one for one in self.arguments if not _is_literal(one)]
+
+    def values(self, inputs: Mapping[str, Any]) -> list[Any]:
+        """Return the arguments: what literals say, and the inputs that others name."""
+        return [_value(one) if _is_literal(one) else inputs[one] for one in self.arguments]
 
 
 def find_names(template: Template | None) -> list[str]:
@@ -81,8 +87,22 @@ def as_text(value: Any) -> str:
 
 def read_call(match: re.Match[str]) -> ToolCall:
     """Read the tool call in a match of `PLACE`."""
-    arguments = [part.strip() for part in match["arguments"].split(",")]
+    arguments = [part.strip() for part in _ARGUMENT.findall(match["arguments"])]
     return ToolCall(match["tool"], [part for part in arguments if part])
+
+
+def literal(value: Any) -> str:
+    """Return a value as an argument of a tool call is written."""
+    is_number = isinstance(value, int) and not isinstance(value, bool)
+    return str(value) if is_number else f'"{as_text(value)}"'
+
+
+def _is_literal(argument: str) -> bool:
+    return argument.startswith('"') or _NUMBER.fullmatch(argument) is not None
+
+
+def _value(argument: str) -> str | int:
+    return argument[1:].removesuffix('"') if argument.startswith('"') else int(argument)
 
 
 def texts_of(template: Template | None) -> Iterator[str]:

@@ -6,10 +6,6 @@ What a template's places are, the SDK and the collector have in common: `kibitz.
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from jinja2 import Environment, StrictUndefined, TemplateError, meta
-from jinja2.exceptions import SecurityError, UndefinedError
-from jinja2.sandbox import ImmutableSandboxedEnvironment
-
 from kibitz.templates import (
     PLACE,
     Template,
@@ -19,10 +15,12 @@ from kibitz.templates import (
     fill,
     find_names,
     find_tool_calls,
+    literal,
     missing_names,
     texts_of,
 )
 from kibitz_collector.errors import Invalid
+from kibitz_collector.files import jinja
 
 __all__ = [
     "CallTool",
@@ -35,14 +33,15 @@ __all__ = [
 ]
 
 CallTool = Callable[[ToolCall], str]
-MAX_RENDERED_CHARS = 4_000_000
 
 
 def find_inputs(template: Template | None, language: str | None = None) -> list[str]:
     """Return the names of the inputs a template asks for, in order of appearance."""
     if language != "jinja":
         return find_names(template)
-    return list(dict.fromkeys(name for text in texts_of(template) for name in _jinja_names(text)))
+    return list(
+        dict.fromkeys(name for text in texts_of(template) for name in jinja.find_names(text))
+    )
 
 
 def populate(
@@ -59,7 +58,8 @@ def populate(
     does not parse or does what the sandbox forbids.
     """
     if language == "jinja":
-        return each_text(template, lambda text: _render_jinja(text, inputs))
+        way = None if call_tool is None else _by_values(call_tool)
+        return each_text(template, jinja.renderer(inputs, way))
     missing = [
         name
         for name in missing_names(template, inputs)
@@ -74,40 +74,10 @@ def _is_only_in_calls(template: Template, name: str) -> bool:
     return not any(m["name"] == name for t in texts_of(template) for m in PLACE.finditer(t))
 
 
-def _jinja() -> Environment:
-    return ImmutableSandboxedEnvironment(undefined=StrictUndefined, keep_trailing_newline=True)
+def _by_values(call_tool: CallTool) -> jinja.CallTool:
+    """Return the same way of calling, for a language that has worked its arguments out."""
 
+    def call(name: str, values: list[Any]) -> str:
+        return call_tool(ToolCall(name, [literal(value) for value in values]))
 
-def _jinja_names(text: str) -> list[str]:
-    try:
-        return sorted(meta.find_undeclared_variables(_jinja().parse(text)))
-    except (TemplateError, RecursionError):
-        return []
-
-
-def _render_jinja(text: str, inputs: Mapping[str, Any]) -> str:
-    environment = _jinja()
-    try:
-        missing = sorted(
-            name
-            for name in meta.find_undeclared_variables(environment.parse(text))
-            if name not in inputs and name not in environment.globals
-        )
-        pieces: list[str] = []
-        size = 0
-        for piece in environment.from_string(text).generate(**inputs):
-            size += len(piece)
-            if size > MAX_RENDERED_CHARS:
-                raise Invalid(f"the filled template is longer than {MAX_RENDERED_CHARS} characters")
-            pieces.append(piece)
-    except UndefinedError as error:
-        raise Invalid(
-            f"the template needs inputs that were not given: {', '.join(missing) or error.message}"
-        ) from None
-    except SecurityError as error:
-        raise Invalid(f"the template does what no template may: {error}") from None
-    except TemplateError as error:
-        raise Invalid(f"the template is not Jinja: {error}") from None
-    except (ArithmeticError, LookupError, TypeError, ValueError, RecursionError) as error:
-        raise Invalid(f"the template fails on these inputs: {error}") from None
-    return "".join(pieces)
+    return call
