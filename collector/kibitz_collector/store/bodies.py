@@ -274,6 +274,9 @@ def _text_of(value: Any) -> str:
 
 
 def _short(text: str) -> str:
+    head = text[:PREVIEW_CHARS]
+    if head.isprintable() and "  " not in head and head == head.strip():
+        return head  # as most texts are: no white space to fold
     words = " ".join(text[: 3 * PREVIEW_CHARS // 2].split())
     if len(words) < PREVIEW_CHARS < len(text):  # much white space
         words = " ".join(text[: 4 * PREVIEW_CHARS].split())
