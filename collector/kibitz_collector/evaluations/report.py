@@ -1,6 +1,6 @@
 """Compares the runs of an evaluation in one table, as text for a terminal. Pure; ASCII."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from kibitz_collector.evaluations.stats import JudgeStats, Numbers, RunStats
@@ -94,12 +94,14 @@ def _judged(shown: Sequence[RunStats], others: Mapping[str, RunStats | None]) ->
         row = [[one.judge.path]]
         for run in shown:
             other = others[run.run_id]
-            row.append(_verdict(run.judges[place], None if other is None else other.judges[place]))
+            before = None if other is None else other.judges[place]
+            row.append(verdict_lines(run.judges[place], before))
         rows.append(row)
     return rows
 
 
-def _verdict(one: JudgeStats, other: JudgeStats | None) -> list[str]:
+def verdict_lines(one: JudgeStats, other: JudgeStats | None = None) -> list[str]:
+    """Say how an Evaluator judged a run, and how that differs from another run."""
     lines = _value(one, other) if one.judgments else ["-"]
     missing = [(one.nulls, "null"), (one.errors, "failed")]
     said = ", ".join(f"{count} {word}" for count, word in missing if count)
@@ -134,27 +136,28 @@ def _change(one: JudgeStats, other: JudgeStats | None, *, scale: int = 1, unit: 
 
 
 def _spent(shown: Sequence[RunStats]) -> list[Row]:
-    def row(name: str, numbers: Callable[[RunStats], Numbers], form: str, key: str) -> list[Row]:
-        cells = [numbers(run) for run in shown]
-        if all(cell.mean is None for cell in cells):
-            return []
-        told: Row = [[name]]
-        for cell in cells:
-            if cell.mean is None or cell.sum is None:
-                told.append(["-"])
-            elif key == "sum":
-                told.append([f"{form.format(cell.sum)} in all", f"{form.format(cell.mean)} a Log"])
-            else:
-                told.append(
-                    [f"{form.format(cell.mean)}", f"p95 {form.format(cell.percentiles['95'])}"]
-                )
-        return [told]
-
-    return [
-        *row("Latency", lambda run: run.latency_s, "{:.2f} s", "mean"),
-        *row("Cost", lambda run: run.cost_usd, "${:.6f}", "sum"),
-        *row("Tokens", lambda run: run.tokens, "{:.0f}", "sum"),
+    rows: list[Row] = [
+        [["Latency"], *([*_latency(run.latency_s)] for run in shown)],
+        [["Cost"], *([*_sum(run.cost_usd, "${:.6f}")] for run in shown)],
+        [["Tokens"], *([*_sum(run.tokens, "{:.0f}")] for run in shown)],
     ]
+    return [row for row in rows if any(cell != ["-"] for cell in row[1:])]
+
+
+def _latency(numbers: Numbers) -> list[str]:
+    if numbers.mean is None:
+        return ["-"]
+    return [f"{_seconds(numbers.mean)} a Log", f"p95 {_seconds(numbers.percentiles['95'])}"]
+
+
+def _sum(numbers: Numbers, form: str) -> list[str]:
+    if numbers.mean is None:
+        return ["-"]
+    return [f"{form.format(numbers.sum)} in all", f"{form.format(numbers.mean)} a Log"]
+
+
+def _seconds(seconds: float) -> str:
+    return f"{seconds:.2f} s" if seconds >= 1 else f"{seconds * 1000:.0f} ms"
 
 
 def _table(sections: Sequence[Sequence[Row]]) -> list[str]:

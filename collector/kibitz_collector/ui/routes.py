@@ -7,7 +7,17 @@ from starlette.responses import RedirectResponse, Response
 from starlette.routing import BaseRoute, Mount, Route
 from starlette.staticfiles import StaticFiles
 
-from kibitz_collector.ui.pages import alerts, docs, health, log, login, logs, monitors, sessions
+from kibitz_collector.ui.pages import (
+    alerts,
+    docs,
+    evaluations,
+    health,
+    log,
+    login,
+    logs,
+    monitors,
+    sessions,
+)
 
 
 def home(request: Request) -> Response:
@@ -28,6 +38,7 @@ routes: list[BaseRoute] = [
     *log.routes,
     *sessions.routes,
     *monitors.routes,
+    *evaluations.routes,
     *alerts.routes,
     *health.routes,
     *docs.routes,

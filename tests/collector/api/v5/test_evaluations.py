@@ -1,4 +1,4 @@
-"""Evaluations through `/v5`: made, run from outside, judged, added up; each operation's failures."""
+"""Evaluations through `/v5`: made, run from outside, judged, added up; what each refuses."""
 
 from typing import Any
 
