@@ -77,6 +77,7 @@ def create_app(settings: Settings, store: Store | None = None) -> FastAPI:
 def stop_soon(app: FastAPI) -> None:
     """Ask streams and workers to end; returns at once. The lifespan's end waits for them."""
     app.state.is_stopping = True
+    app.state.store.hurry()
     if app.state.workers is not None:
         app.state.workers.request_stop(app.state.settings.grace_s)
 

@@ -1,6 +1,7 @@
 """Everything in which SQLite and PostgreSQL differ, for the rest of the store."""
 
 import sqlite3
+import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -25,6 +26,7 @@ from kibitz_collector.errors import Busy, Invalid, SetupError
 
 BUSY_TIMEOUT_S = 30.0
 _WAIT_S = 5.0  # for another process's lock, while somebody waits for an answer
+_HURRIED_WAIT_S = 0.5  # the same, while we are to end
 _CONNECT_TIMEOUT_S = 5
 # A process that was stopped or whose machine is gone must not hold what the others wait for.
 _POSTGRESQL_SETTINGS = (
@@ -58,13 +60,16 @@ def read_url(database_url: str) -> URL:
     )
 
 
-def make_engines(url: URL) -> tuple[Engine, Engine]:
-    """Return the engine that writes and the one that reads; nothing is opened yet."""
+def make_engines(url: URL, hurried: threading.Event) -> tuple[Engine, Engine]:
+    """Return the engine that writes and the one that reads; nothing is opened yet.
+
+    Once `hurried` is set, nobody waits long for another process's lock.
+    """
     if url.drivername == "sqlite":
         same_file = _FileWatch(Path(str(url.database)))
         return (
-            _sqlite_engine(url, same_file, writes=True),
-            _sqlite_engine(url, same_file, writes=False),
+            _sqlite_engine(url, same_file, hurried, writes=True),
+            _sqlite_engine(url, same_file, hurried, writes=False),
         )
     engine = create_engine(
         url,
@@ -310,7 +315,9 @@ class _FileWatch:
             raise OperationalError("BEGIN", None, sqlite3.OperationalError(problem))
 
 
-def _sqlite_engine(url: URL, same_file: _FileWatch, *, writes: bool) -> Engine:
+def _sqlite_engine(
+    url: URL, same_file: _FileWatch, hurried: threading.Event, *, writes: bool
+) -> Engine:
     engine = create_engine(
         url,
         poolclass=QueuePool,
@@ -339,6 +346,8 @@ def _sqlite_engine(url: URL, same_file: _FileWatch, *, writes: bool) -> Engine:
     @event.listens_for(engine, "begin")
     def on_begin(connection: Connection) -> None:
         same_file.check()
+        if hurried.is_set():
+            connection.exec_driver_sql(f"PRAGMA busy_timeout={_HURRIED_WAIT_S * 1000:.0f}")
         # IMMEDIATE: a reader that turns writer half-way is refused without waiting.
         connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
 

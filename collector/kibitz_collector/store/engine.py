@@ -34,7 +34,8 @@ def open_store(
     """
     url = dialect.read_url(database_url)
     dialect.prepare_file(url)
-    writing, reading = dialect.make_engines(url)
+    hurried = threading.Event()
+    writing, reading = dialect.make_engines(url, hurried)
     try:
         migrate(writing, url)
     except DBAPIError as error:
@@ -46,7 +47,12 @@ def open_store(
         reading.dispose()
         raise
     return Store(
-        url, writing, reading, match_monitors=match_monitors, max_pending_bytes=max_pending_bytes
+        url,
+        writing,
+        reading,
+        hurried,
+        match_monitors=match_monitors,
+        max_pending_bytes=max_pending_bytes,
     )
 
 
@@ -58,6 +64,7 @@ class Store:
         url: URL,
         writing: Engine,
         reading: Engine,
+        hurried: threading.Event,
         *,
         match_monitors: bool,
         max_pending_bytes: int,
@@ -65,6 +72,7 @@ class Store:
         self.url = url
         self._writing = writing
         self._reading = reading
+        self._hurried = hurried
         self._topics = Topics()
         self._bridge: Bridge | None = None
         self._leadership: Leadership | None = None
@@ -184,6 +192,10 @@ class Store:
             return True  # on SQLite what leaders do is cheap, and safe to do twice
         with dialect.translated_errors():
             return self._leadership.leads(name)
+
+    def hurry(self) -> None:
+        """Wait only shortly for another process's lock from now on: this one is to end."""
+        self._hurried.set()
 
     def close(self) -> None:
         """Store what waits, then close; a second call does nothing."""

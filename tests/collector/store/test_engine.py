@@ -177,7 +177,7 @@ def test_an_old_database_without_data_is_migrated_without_a_copy(tmp_path: Path)
 def _make_old_database(path: Path) -> None:
     url = dialect.read_url(f"sqlite:///{path}")
     dialect.prepare_file(url)
-    writing, reading = dialect.make_engines(url)
+    writing, reading = dialect.make_engines(url, threading.Event())
     migrate(writing, url, "0001")
     writing.dispose()
     reading.dispose()
