@@ -8,13 +8,12 @@ from kibitz_collector.records import Kind, RawSpan
 class Reading:
     """What one pass over the attributes found; the fuller answers are worked out from it."""
 
-    __slots__ = ("attributes", "flat", "found", "kind", "ranks", "sources", "span")
+    __slots__ = ("attributes", "flat", "found", "kind", "sources", "span")
 
     def __init__(self, span: RawSpan) -> None:
         self.span = span
         self.attributes = span.attributes
         self.found: dict[str, Any] = {}
-        self.ranks: dict[str, int] = {}
         self.sources: dict[str, str] = {}  # field -> attribute (or rule) that filled it
         self.flat: dict[str, list[tuple[str, Any]]] = {}  # prefix -> (rest of the key, value)
         self.kind: Kind = "span"

@@ -1,6 +1,7 @@
 """Compiles the dialects' tables into one look-up per attribute."""
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from functools import lru_cache
 from types import ModuleType
 from typing import Any
@@ -83,27 +84,54 @@ OUTPUTS: tuple[tuple[str, OutputReader], ...] = tuple(
 )
 
 
+@dataclass(frozen=True, slots=True)
+class _Plan:
+    """Where to look in a span with certain attributes; spans of one origin all have the same."""
+
+    fields: list[tuple[str, list[tuple[str, Read]]]]  # field -> attributes, the best-ranked first
+    flat: list[tuple[str, list[tuple[str, str]]]]  # prefix -> (attribute, rest of its name)
+
+
 def read(span: RawSpan) -> Reading:
-    """Pass once over the attributes; the best-ranked value that says something wins each field."""
+    """Let the tables read the attributes; the best-ranked that says something wins each field."""
     reading = Reading(span)
-    found, ranks, sources, flat = reading.found, reading.ranks, reading.sources, reading.flat
-    look_up = TABLE.get
-    for key, value in span.attributes.items():
-        targets = look_up(key)
-        if targets is None:
-            place = _flat_place(key)
-            if place is not None:
-                flat.setdefault(place[0], []).append((place[1], value))
-            continue
-        for field, rank, read_value in targets:
-            if field in ranks and ranks[field] < rank:
-                continue
-            got = read_value(value)
+    found, sources, attributes = reading.found, reading.sources, span.attributes
+    names = tuple(attributes)
+    plan = _known_plan(names) if len(names) <= _MOST_KNOWN else _plan(names)
+    for field, candidates in plan.fields:
+        for name, read_value in candidates:
+            got = read_value(attributes[name])
             if got is not None:
                 found[field] = got
-                ranks[field] = rank
-                sources[field] = key
+                sources[field] = name
+                break
+    for prefix, places in plan.flat:
+        reading.flat[prefix] = [(rest, attributes[name]) for name, rest in places]
     return reading
+
+
+def _plan(names: tuple[str, ...]) -> _Plan:
+    ranked: dict[str, list[tuple[int, str, Read]]] = {}
+    flat: dict[str, list[tuple[str, str]]] = {}
+    for name in names:
+        for field, rank, read_value in TABLE.get(name, ()):
+            ranked.setdefault(field, []).append((rank, name, read_value))
+        place = None if name in TABLE else _flat_place(name)
+        if place is not None:
+            flat.setdefault(place[0], []).append((name, place[1]))
+    fields = [
+        (field, [(name, read_value) for _, name, read_value in sorted(found, key=_rank)])
+        for field, found in ranked.items()
+    ]
+    return _Plan(fields, list(flat.items()))
+
+
+def _rank(candidate: tuple[int, str, Read]) -> int:
+    return candidate[0]
+
+
+_MOST_KNOWN = 64  # attributes: what is remembered stays small, whatever is sent
+_known_plan = lru_cache(maxsize=256)(_plan)
 
 
 @lru_cache(maxsize=4096)  # the same few keys come with every span

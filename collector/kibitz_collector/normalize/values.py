@@ -5,7 +5,7 @@ None of these functions raises; None means "says nothing".
 
 import json
 import re
-from collections.abc import Iterable
+from collections.abc import Sequence
 from functools import lru_cache
 from typing import Any
 
@@ -53,7 +53,8 @@ def number(value: Any) -> float | int | None:
         found: float | int = value
     elif isinstance(value, str) and len(value) < _LONGEST_NUMBER:
         try:
-            found = int(value) if value.isdecimal() else float(value)
+            is_whole = value.removeprefix("-").isdecimal()
+            found = int(value) if is_whole else float(value)
         except ValueError:
             return None
     else:
@@ -146,42 +147,52 @@ def dumps(value: Any) -> str:
         return json.dumps(value, default=str)
 
 
-def unflatten(pairs: Iterable[tuple[str, Any]]) -> Any:
+def unflatten(pairs: Sequence[tuple[str, Any]]) -> Any:
     """Rebuild `a.0.b`-style keys: all-digit keys make a list, sorted as numbers, holes closed.
 
-    A longer key that meets a scalar in its way is dropped: both cannot be true.
+    At least one pair must be given. A longer key that meets a scalar in its way is dropped: both cannot be true.
     """
+    keys, given = zip(*pairs, strict=True)
+    shape = _known_shape(keys) if len(keys) <= _MOST_KNOWN else _shape(keys)
+    return _fill(shape, given)
+
+
+def _shape(keys: tuple[str, ...]) -> Any:
+    """Return lists and dicts as the keys make them; in place of each value, whose it is."""
     root: dict[str, Any] = {}
-    for key, value in pairs:
+    for place, key in enumerate(keys):
         node = root
-        parts = _split_key(key)
+        parts = key.split(".", MAX_DEPTH)
         for part in parts[:-1]:
-            below = node.setdefault(part, _Branch())
-            if below.__class__ is not _Branch:
+            below = node.setdefault(part, {})
+            if below.__class__ is int:
                 break
             node = below
         else:
-            if node.get(parts[-1]).__class__ is not _Branch:
-                node[parts[-1]] = value
+            if node.get(parts[-1]).__class__ is not dict:
+                node[parts[-1]] = place
     return _settle(root)
 
 
-@lru_cache(maxsize=4096)  # the same few keys come with every span
-def _split_key(key: str) -> tuple[str, ...]:
-    return tuple(key.split(".", MAX_DEPTH))
-
-
-class _Branch(dict[str, Any]):
-    """A dict made here, as opposed to one that is a value."""
+_MOST_KNOWN = 64  # keys: what is remembered stays small, whatever is sent
+_known_shape = lru_cache(maxsize=256)(_shape)  # the same few keys come with every span
 
 
 def _settle(node: dict[str, Any]) -> Any:
     for key, value in node.items():
-        if value.__class__ is _Branch:
+        if value.__class__ is dict:
             node[key] = _settle(value)
     if next(iter(node), "x").isdecimal() and all(k.isdecimal() and len(k) < 10 for k in node):
         return [node[key] for key in sorted(node, key=int)]
-    return dict(node)
+    return node
+
+
+def _fill(shape: Any, given: Sequence[Any]) -> Any:
+    if shape.__class__ is int:
+        return given[shape]
+    if shape.__class__ is list:
+        return [_fill(one, given) for one in shape]
+    return {key: _fill(one, given) for key, one in shape.items()}
 
 
 def bounded(value: Any, depth: int = MAX_DEPTH) -> Any:
