@@ -150,7 +150,8 @@ def dumps(value: Any) -> str:
 def unflatten(pairs: Sequence[tuple[str, Any]]) -> Any:
     """Rebuild `a.0.b`-style keys: all-digit keys make a list, sorted as numbers, holes closed.
 
-    At least one pair must be given. A longer key that meets a scalar in its way is dropped: both cannot be true.
+    At least one pair must be given. A longer key that meets a scalar in its way is dropped: both
+    cannot be true.
     """
     keys, given = zip(*pairs, strict=True)
     shape = _known_shape(keys) if len(keys) <= _MOST_KNOWN else _shape(keys)
