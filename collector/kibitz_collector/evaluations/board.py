@@ -3,12 +3,12 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from kibitz_collector.evaluate.sandbox.verdicts import option_names
 from kibitz_collector.evaluations.report import Named, report_text
-from kibitz_collector.evaluations.stats import Judge, RunStats, run_stats
+from kibitz_collector.evaluations.stats import Judge, RunStats, run_stats, standing_verdicts
 from kibitz_collector.store import Session
 from kibitz_collector.store.queries import evaluation as evaluator_queries
 from kibitz_collector.store.queries import evaluations as queries
+from kibitz_collector.store.queries import logs as log_queries
 from kibitz_collector.store.queries.datapoints import count_datapoints
 from kibitz_collector.store.queries.evaluations import EvaluationView, PlacedRun
 from kibitz_collector.store.queries.evaluations_logs import (
@@ -18,6 +18,7 @@ from kibitz_collector.store.queries.evaluations_logs import (
     verdict_facts,
 )
 from kibitz_collector.store.queries.files import get_files, get_versions
+from kibitz_collector.store.queries.judgments import judgments_of
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,6 +31,7 @@ class Board:
     stats: Sequence[RunStats]
     versions: dict[str, str]  # name, or path of another File, by Version
     datasets: dict[str, str]  # path, by run
+    failures: dict[str, str]  # why something failed in the newest run, by Evaluator path or "Logs"
 
     def report(self, url: str) -> str:
         """Return the comparison of its runs as text."""
@@ -40,6 +42,7 @@ class Board:
             url=url,
             versions=self.versions,
             datasets=self.datasets,
+            failures=self.failures,
         )
         control = next((placed.run.id for placed in self.runs if placed.is_control), None)
         return report_text(self.stats, named, control)
@@ -64,6 +67,7 @@ def read_board(session: Session, workspace_id: int, evaluation: EvaluationView) 
     )
     names = get_versions(session, workspace_id, {placed.run.version_id or "" for placed in runs})
     own = files.get(evaluation.file_id or "")
+    newest = runs[0].run.id if runs else ""
     stats = [
         run_stats(
             run_id=placed.run.id,
@@ -91,7 +95,34 @@ def read_board(session: Session, workspace_id: int, evaluation: EvaluationView) 
             for placed in runs
             if placed.run.dataset_id in files
         },
+        failures=_failures(
+            session, workspace_id, logs.get(newest, []), verdicts.get(newest, []), judges
+        ),
     )
+
+
+def _failures(
+    session: Session,
+    workspace_id: int,
+    logs: Sequence[RunLogFact],
+    verdicts: Sequence[VerdictFact],
+    judges: Sequence[Judge],
+) -> dict[str, str]:
+    """Return one reason for each thing that failed."""
+    found: dict[str, str] = {}
+    failed = next((log.log_id for log in logs if log.is_error), None)
+    if failed is not None:
+        detail = log_queries.get_logs(session, workspace_id, [failed])[failed]
+        error = detail.body.error
+        found["Logs"] = (error and (error.message or error.type)) or "error"
+    standing = standing_verdicts(verdicts, judges)
+    for judge in judges:
+        one = next((v for v in standing[judge.version_id] if v.is_error), None)
+        if one is not None:
+            views = judgments_of(session, workspace_id, [one.log_id], whole=True)[one.log_id]
+            told = [view.error for view in views if view.evaluator_id == judge.evaluator_id]
+            found[judge.path] = next((text for text in told if text), "error")
+    return found
 
 
 def _judge(session: Session, workspace_id: int, used: queries.UsedEvaluator) -> Judge:
@@ -103,7 +134,7 @@ def _judge(session: Session, workspace_id: int, used: queries.UsedEvaluator) -> 
         version_id=used.version_id,
         path=view.path,
         return_type=view.spec.return_type,
-        options=option_names(view.spec.options),
+        options=view.spec.option_names,
         orchestrated=used.orchestrated,
     )
 

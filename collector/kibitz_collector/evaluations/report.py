@@ -7,6 +7,7 @@ from kibitz_collector.evaluations.stats import JudgeStats, Numbers, RunStats
 
 MAX_COLUMNS = 4
 _WIDEST = 34
+_LONGEST = 240
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -18,6 +19,7 @@ class Named:
     url: str
     versions: Mapping[str, str] = field(default_factory=dict)  # name or path, by Version
     datasets: Mapping[str, str] = field(default_factory=dict)  # by run
+    failures: Mapping[str, str] = field(default_factory=dict)  # a reason, by what failed
 
 
 def report_text(runs: Sequence[RunStats], named: Named, control_id: str | None = None) -> str:
@@ -32,6 +34,10 @@ def report_text(runs: Sequence[RunStats], named: Named, control_id: str | None =
     others = {run.run_id: _compared_with(run, runs, control_id) for run in shown}
     sections = [_about(shown, runs, named, control_id), _judged(shown, others), _spent(shown)]
     lines = ["", title, *_table([rows for rows in sections if rows])]
+    lines += [
+        f"{what} failed in run {len(runs)}: {_one_line(why)}"
+        for what, why in named.failures.items()
+    ]
     left_out = len(runs) - len(shown)
     if left_out:
         lines.append(f"{left_out} more {'run is' if left_out == 1 else 'runs are'} at {named.url}")
@@ -189,6 +195,12 @@ def _drawn(row: Row, widths: Sequence[int]) -> list[str]:
 
 def _cut(text: str, width: int) -> str:
     return text if len(text) <= width else f"{text[: width - 3]}..."
+
+
+def _one_line(text: str) -> str:
+    joined = " ".join(text.split())
+    # Of a traceback the end says what went wrong.
+    return joined if len(joined) <= _LONGEST else f"...{joined[3 - _LONGEST :]}"
 
 
 def _short(number: float) -> str:

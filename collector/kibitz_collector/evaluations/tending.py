@@ -75,6 +75,16 @@ def catch_up(store: Store, run_ids: Sequence[str]) -> None:
         _tend(store, run, time.time_ns())
 
 
+def take_up(store: Store, workspace_id: int, run_id: str) -> None:
+    """Open a completed run again: it has got another Log."""
+    with store.read() as session:
+        run = queries.find_run(session, workspace_id, run_id)
+    if run is not None and run.status == "completed":
+        with store.write() as session:
+            writes.reopen_run(session, run_id, time.time_ns())
+        store.announce("runs")
+
+
 def _tend(store: Store, run: RunView, now_ns: int) -> None:
     for _round in range(_ROUNDS):
         with store.read() as session:

@@ -61,8 +61,9 @@ def list_runs(caller: Owner, id: str) -> EvaluationRunsResponse:
 
 
 @router.post("/{id}/runs", operation_id="evaluations.create_run")
-def create_run(caller: Owner, id: str, body: RunRequest) -> EvaluationRunResponse:
+def create_run(caller: Owner, id: str, body: RunRequest | None = None) -> EvaluationRunResponse:
     """Evaluate a Version: its Logs are generated here, come with `run_id`, or are there already."""
+    body = body or RunRequest()  # the Python SDK sends none when nothing is said
     with caller.store.write() as session:
         queries.get_evaluation(session, caller.workspace_id, id)
         dataset = version = None
@@ -104,8 +105,11 @@ def remove_run(caller: Owner, id: str, run_id: str) -> None:
 
 
 @router.patch("/{id}/runs/{run_id}", operation_id="evaluations.update_evaluation_run")
-def update_run(caller: Owner, id: str, run_id: str, body: RunUpdate) -> EvaluationRunResponse:
+def update_run(
+    caller: Owner, id: str, run_id: str, body: RunUpdate | None = None
+) -> EvaluationRunResponse:
     """Make a run the control run, cancel it, complete it by hand, or open it again."""
+    body = body or RunUpdate()
     with caller.store.write() as session:
         queries.get_evaluation(session, caller.workspace_id, id)
         placed = queries.get_placed_run(session, id, run_id)

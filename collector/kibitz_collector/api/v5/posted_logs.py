@@ -10,6 +10,7 @@ from kibitz_collector.api.v5.log_records import new_patch, new_record
 from kibitz_collector.api.v5.log_targets import Target
 from kibitz_collector.api.v5.models.logs import NewLog
 from kibitz_collector.errors import Conflict, Forbidden, Invalid, NotFound
+from kibitz_collector.evaluations.tending import take_up
 from kibitz_collector.records import FileKind, LogDetail, LogRecord, LogSummary, Status
 from kibitz_collector.store.queries import logs as log_queries
 from kibitz_collector.store.writes.removal import remove_logs
@@ -49,7 +50,10 @@ def add_log(caller: Context, kind: FileKind, body: NewLog, target: Target) -> Po
         record.name, record.start_ns = known.name, known.start_ns
     elif body.trace_parent_id is not None:
         refuse_complete_trace(caller, body.trace_parent_id)
-    return store_record(caller, record)
+    log = store_record(caller, record)
+    if body.run_id is not None:
+        take_up(caller.store, caller.workspace_id, body.run_id)
+    return log
 
 
 def store_record(caller: Context, record: LogRecord) -> PostedLog:

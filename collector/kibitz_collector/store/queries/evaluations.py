@@ -150,11 +150,17 @@ def get_run(session: Session, workspace_id: int, run_id: str) -> RunView:
 
     Raises: NotFound.
     """
+    run = find_run(session, workspace_id, run_id)
+    if run is None:
+        raise NotFound(f"no run {run_id!r}")
+    return run
+
+
+def find_run(session: Session, workspace_id: int, run_id: str) -> RunView | None:
+    """Return one run, if it is there."""
     statement = select(RUN).where(RUN.c.workspace_id == workspace_id, RUN.c.id == run_id)
     row = session.connection().execute(statement).first()
-    if row is None:
-        raise NotFound(f"no run {run_id!r}")
-    return _run(row)
+    return None if row is None else _run(row)
 
 
 def open_runs(session: Session, run_ids: Sequence[str] | None = None) -> list[RunView]:

@@ -94,14 +94,14 @@ class RunRequest(Body):
 
     dataset: Reference | None = None
     version: Reference | None = None
-    orchestrated: bool | None = Field(None, description="Logs are generated here")
+    orchestrated: bool | None = Field(default=None, description="Logs are generated here")
     use_existing_logs: bool | None = False
 
 
 class RunUpdate(Body):
     """A change of a run."""
 
-    control: bool | None = Field(None, description="the other runs are compared with it")
+    control: bool | None = Field(default=None, description="the other runs are compared with it")
     status: Status | None = None
 
 
