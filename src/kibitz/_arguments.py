@@ -12,7 +12,7 @@ _BY_POSITION = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_
 class Arguments:
     """Names the arguments of one function's calls, without the instance or class of a method."""
 
-    __slots__ = ("_defaults", "_names", "_rest", "_skipped")
+    __slots__ = ("_defaults", "_is_partial", "_names", "_rest", "_skipped")
 
     def __init__(self, function: Callable[..., Any]) -> None:
         try:
@@ -29,6 +29,8 @@ class Arguments:
             for each in parameters
             if each.default is not inspect.Parameter.empty
         ]
+        # Whether even a call that gives all by position leaves something to its default.
+        self._is_partial = any(name not in self._names for name, _ in self._defaults)
 
     def bind(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> dict[str, Any]:
         """Return the arguments by name, defaults included, as far as they fit the signature."""
@@ -36,6 +38,8 @@ class Arguments:
             args = args[1:]
         names = self._names
         bound = dict(zip(names, args, strict=False))
+        if len(args) == len(names) and not kwargs and not self._is_partial:
+            return bound
         if len(args) > len(names):
             bound[self._rest] = args[len(names) :]
         if kwargs:

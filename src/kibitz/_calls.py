@@ -12,31 +12,39 @@ import types
 from collections.abc import Callable, Coroutine
 from typing import Any
 
-from opentelemetry.context import get_current
-
 from kibitz import _runtime
 from kibitz import semconv as sc
 from kibitz._arguments import Arguments
-from kibitz._declared import File, capture_of
+from kibitz._context import get_current
+from kibitz._declared import File, capture_of, with_remarks
 from kibitz._generators import drive, drive_async
 from kibitz._guard import swallow
 from kibitz._prompts import PromptScope
 from kibitz._record import KIND_INTERNAL, json_text, span_template
 from kibitz._runtime import Runtime
-from kibitz._scope import KEY, Scope, leave
+from kibitz._scope import KEY, Scope
 from kibitz._serialize import plain, snapshot
-from kibitz._spans import Span, begin, enter_span
+from kibitz._spans import Span, begin, enter_span, leave_span
 
 
 class Declaration:
     """What decorating a function has settled, once for all its calls."""
 
-    __slots__ = ("_capture", "_runtime", "arguments", "file", "is_prompt", "static", "template")
+    __slots__ = (
+        "_capture",
+        "_declared",
+        "_runtime",
+        "arguments",
+        "file",
+        "is_prompt",
+        "static",
+        "template",
+    )
 
     def __init__(self, function: Callable[..., Any], file: File, static: bytes) -> None:
         self.arguments = Arguments(function)
         self.file = file
-        self.static = static
+        self._declared = self.static = static
         self.template = span_template(json_text(file.path), KIND_INTERNAL)
         self.is_prompt = file.type == "prompt"
         self._runtime: Runtime | None = None
@@ -47,6 +55,7 @@ class Declaration:
         try:
             if runtime is not self._runtime:
                 self._capture = capture_of(runtime, self.file.path)
+                self.static = with_remarks(self._declared, runtime, self._capture)
                 self._runtime = runtime
             capture = self._capture
             if capture == "off":
@@ -144,14 +153,15 @@ def _wrap_plain(function: Callable[..., Any], declaration: Declaration) -> Calla
         span = None if runtime is None else open_call(runtime, args, kwargs)
         if span is None:
             return function(*args, **kwargs)
-        enter_span(span, span.context)
+        context = span.context
+        inside = enter_span(span, context)
         try:
             result = function(*args, **kwargs)
         except BaseException as error:
-            leave(span.scope, span.context)
+            leave_span(span, context, inside)
             fail(span, error)
             raise
-        leave(span.scope, span.context)
+        leave_span(span, context, inside)
         if type(result) in _LAZY:
             return _follow(span, result)
         finish(span, result)
@@ -168,14 +178,15 @@ def _wrap_coroutine(function: Callable[..., Any], declaration: Declaration) -> C
         span = None if runtime is None else open_call(runtime, args, kwargs)
         if span is None:
             return await function(*args, **kwargs)
-        enter_span(span, span.context)
+        context = span.context
+        inside = enter_span(span, context)
         try:
             result = await function(*args, **kwargs)
         except BaseException as error:
-            leave(span.scope, span.context)
+            leave_span(span, context, inside)
             fail(span, error)
             raise
-        leave(span.scope, span.context)
+        leave_span(span, context, inside)
         finish(span, result)
         return result
 
@@ -197,14 +208,14 @@ def _wrap_generator(function: Callable[..., Any], declaration: Declaration) -> C
 
 async def _await(span: Span, coroutine: Coroutine[Any, Any, Any]) -> Any:
     context = get_current()
-    enter_span(span, context)
+    inside = enter_span(span, context)
     try:
         result = await coroutine
     except BaseException as error:
-        leave(span.scope, context)
+        leave_span(span, context, inside)
         fail(span, error)
         raise
-    leave(span.scope, context)
+    leave_span(span, context, inside)
     finish(span, result)
     return result
 

@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from opentelemetry.context import get_current
-
 from kibitz import ids
+from kibitz._context import get_current
 from kibitz._guard import guarded
 from kibitz._scope import KEY
 from kibitz._spans import Span

@@ -38,6 +38,17 @@ def encode(attributes: list[tuple[str, Any]]) -> bytes:
     )
 
 
+def with_remarks(static: bytes, runtime: Runtime, capture: str) -> bytes:
+    """Add to attributes encoded beforehand what is said of every span taken like this."""
+    parts = [static] if static else []
+    if capture != "full":
+        parts.append(text_attribute(sc.CAPTURE, capture))
+    rate = runtime.settings.sample_rate
+    if rate < 1:
+        parts.append(attribute(sc.KEEP_PROBABILITY, float(rate)))
+    return b",".join(parts)
+
+
 def capture_of(runtime: Runtime, path: str | None) -> str:
     """How much of a File's calls is kept: its own entry, else the longest pattern, else "full"."""
     setting = runtime.settings.capture

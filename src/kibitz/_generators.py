@@ -9,49 +9,48 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator, Generator
 from typing import Any
 
-from opentelemetry.context import get_current
-from opentelemetry.context.context import Context
+import orjson
 
 from kibitz import semconv as sc
+from kibitz._context import attach, get_current
 from kibitz._guard import swallow
-from kibitz._scope import again, leave
+from kibitz._scope import again
 from kibitz._serialize import snapshot
-from kibitz._spans import Span, enter_span
+from kibitz._spans import Span, enter_span, leave_span
 
 _MOST_BYTES = 256 * 1024
-_MOST_ITEMS = 10_000
+_ITEM_BYTES = 24  # what one more costs, however short: at most 11,000
 
 
 class Ending:
     """Collects what was read and ends the span once, at the latest when it is itself collected."""
 
-    __slots__ = ("_is_kept", "_is_text", "_left_out", "_parts", "_room", "span")
+    __slots__ = ("_is_text", "_left_out", "_parts", "_room", "span")
 
     def __init__(self, span: Span) -> None:
         self.span = span
-        self._is_kept = not span.is_dropped and span.capture != "metadata"
         self._parts: list[Any] = []
         self._is_text = True
-        self._room = _MOST_BYTES
+        is_kept = not span.is_dropped and span.capture != "metadata"
+        self._room = _MOST_BYTES if is_kept else 0
         self._left_out = 0
 
     def add(self, item: Any) -> None:
         """Note one item that was read; copied now, bounded together."""
-        try:
-            if not self._is_kept:
-                return
-            if self._room <= 0 or len(self._parts) >= _MOST_ITEMS:
-                self._left_out += 1
-            elif type(item) is str and len(item) <= self._room:
-                self._parts.append(item)
-                self._room -= len(item) + 4
-            else:
-                import orjson
+        if type(item) is str and len(item) < self._room:
+            self._room -= len(item) + _ITEM_BYTES
+            self._parts.append(item)
+        elif self._room <= 0:
+            self._left_out += 1
+        else:
+            self._copy(item)
 
-                text = snapshot(item, self._room).text
-                self._is_text = self._is_text and type(item) is str
-                self._parts.append(orjson.loads(text))
-                self._room -= len(text)
+    def _copy(self, item: Any) -> None:
+        try:
+            text = snapshot(item, self._room).text
+            self._is_text = self._is_text and type(item) is str
+            self._parts.append(orjson.loads(text))
+            self._room -= len(text) + _ITEM_BYTES
         except Exception as error:
             swallow("noting what a generator gave", error)
 
@@ -86,53 +85,36 @@ class Ending:
         self.end(is_abandoned=True)
 
 
-class _Inside:
-    """Enters and leaves a span at each step, on whatever is current there: mostly the same."""
-
-    __slots__ = ("_inside", "_outside", "_scope", "_span")
-
-    def __init__(self, span: Span) -> None:
-        self._span = span
-        self._scope = span.scope
-        self._outside: Context | None = None
-        self._inside: Context | None = None
-
-    def enter(self) -> None:
-        context = get_current()
-        if context is self._outside and self._inside is not None:
-            again(self._inside)
-        else:
-            self._outside = context
-            self._inside = enter_span(self._span, context)
-
-    def leave(self) -> None:
-        if self._outside is not None:
-            leave(self._scope, self._outside)
-
-
 def drive(span: Span, generator: Generator[Any, Any, Any]) -> Generator[Any, Any, Any]:
     """Step through a generator with the span current inside it."""
     return _drive(Ending(span), generator)
 
 
 def _drive(ending: Ending, generator: Generator[Any, Any, Any]) -> Generator[Any, Any, Any]:
+    span, add = ending.span, ending.add
     step: Any = generator.send
-    value: Any = None
-    inside = _Inside(ending.span)
+    value = outside = inside = None
     while True:
-        inside.enter()
+        context = get_current()
+        if context is outside:  # as at the step before: nearly always
+            again(inside)
+        else:
+            outside, inside = context, enter_span(span, context)
         try:
             item = step(value)
         except StopIteration as stop:
-            inside.leave()
+            leave_span(span, outside, inside)
             ending.end()
             return stop.value
         except BaseException as error:
-            inside.leave()
+            leave_span(span, outside, inside)
             ending.end(error)
             raise
-        inside.leave()
-        ending.add(item)
+        if get_current() is inside:
+            attach(outside)
+        else:
+            leave_span(span, outside, inside)
+        add(item)
         try:
             value = yield item
             step = generator.send
@@ -144,15 +126,15 @@ def _drive(ending: Ending, generator: Generator[Any, Any, Any]) -> Generator[Any
 
 
 def _close(ending: Ending, generator: Generator[Any, Any, Any]) -> None:
-    context = get_current()
-    enter_span(ending.span, context)
+    span, context = ending.span, get_current()
+    inside = enter_span(span, context)
     try:
         generator.close()
     except BaseException as error:
-        leave(ending.span.scope, context)
+        leave_span(span, context, inside)
         ending.end(error)
         raise
-    leave(ending.span.scope, context)
+    leave_span(span, context, inside)
     ending.end(is_abandoned=True)
 
 
@@ -164,23 +146,30 @@ def drive_async(span: Span, generator: AsyncGenerator[Any, Any]) -> AsyncGenerat
 async def _drive_async(
     ending: Ending, generator: AsyncGenerator[Any, Any]
 ) -> AsyncGenerator[Any, Any]:
+    span, add = ending.span, ending.add
     step: Any = generator.asend
-    value: Any = None
-    inside = _Inside(ending.span)
+    value = outside = inside = None
     while True:
-        inside.enter()
+        context = get_current()
+        if context is outside:
+            again(inside)
+        else:
+            outside, inside = context, enter_span(span, context)
         try:
             item = await step(value)
         except StopAsyncIteration:
-            inside.leave()
+            leave_span(span, outside, inside)
             ending.end()
             return
         except BaseException as error:
-            inside.leave()
+            leave_span(span, outside, inside)
             ending.end(error)
             raise
-        inside.leave()
-        ending.add(item)
+        if get_current() is inside:
+            attach(outside)
+        else:
+            leave_span(span, outside, inside)
+        add(item)
         try:
             value = yield item
             step = generator.asend
@@ -194,13 +183,13 @@ async def _drive_async(
 async def _close_async(ending: Ending, generator: AsyncGenerator[Any, Any]) -> None:
     # If nobody can await this (the loop is gone), Python drops us at the first await; the span then
     # ends when `ending` is collected.
-    context = get_current()
-    enter_span(ending.span, context)
+    span, context = ending.span, get_current()
+    inside = enter_span(span, context)
     try:
         await generator.aclose()
     except BaseException as error:
-        leave(ending.span.scope, context)
+        leave_span(span, context, inside)
         ending.end(error)
         raise
-    leave(ending.span.scope, context)
+    leave_span(span, context, inside)
     ending.end(is_abandoned=True)

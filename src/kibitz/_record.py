@@ -121,23 +121,21 @@ def span_head(template: bytes, trace_id: int, span_id: int, parent_id: int, star
     return template % (trace_id, span_id, parent, start_ns)
 
 
-def span_record(
-    head: bytes,
-    end_ns: int,
-    attributes: bytes,
-    *,
-    events: list[bytes] | None = None,
-    error: str | None = None,
-) -> bytes:
-    """Return a whole record; `error` is the status message."""
-    if events is None and error is None:
-        return b'%b%b],"endTimeUnixNano":"%d"}]}' % (head, attributes, end_ns)
+def span_end(end_ns: int, *, events: list[bytes] | None = None, error: str | None = None) -> bytes:
+    """Return what follows a span's attributes; `error` is the status message."""
     tail = b""
     if events:
         tail += b',"events":[%b]' % b",".join(events)
     if error is not None:
         tail += b',"status":{"code":%d,"message":%b}' % (STATUS_ERROR, json_text(error))
-    return b'%b%b],"endTimeUnixNano":"%d"%b}]}' % (head, attributes, end_ns, tail)
+    return b'],"endTimeUnixNano":"%d"%b}]}' % (end_ns, tail)
+
+
+def span_record(head: bytes, attributes: list[bytes], end: bytes) -> bytes:
+    """Put a record together; the last piece of the attributes ends in a comma too many."""
+    if attributes:
+        attributes[-1] = attributes[-1][:-1]
+    return b"".join([head, *attributes, end])
 
 
 def start_tail(static: bytes) -> bytes:

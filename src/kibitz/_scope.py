@@ -12,11 +12,12 @@ import sys
 from _thread import get_ident
 from typing import TYPE_CHECKING, Any
 
-from opentelemetry.context import attach, create_key, get_current
+from opentelemetry.context import create_key
 from opentelemetry.context.context import Context
 from opentelemetry.trace import INVALID_SPAN, set_span_in_context
 
 from kibitz import _runtime
+from kibitz._context import attach, get_current
 
 if TYPE_CHECKING:
     from kibitz._prompts import PromptScope
@@ -113,9 +114,9 @@ def enter(scope: Scope, context: Context, otel_span: Any = None) -> Context | No
     return inside
 
 
-def again(inside: Context) -> None:
-    """Make current what `enter` has made."""
-    if not _collecting or _collecting != get_ident():
+def again(inside: Context | None) -> None:
+    """Make current what `enter` has made on the same context."""
+    if inside is not None and (not _collecting or _collecting != get_ident()):
         attach(inside)
 
 

@@ -10,10 +10,10 @@ from typing import Any, Self, TypeVar
 from urllib.parse import quote, unquote
 
 import orjson
-from opentelemetry.context import get_current
 from opentelemetry.context.context import Context
 
 from kibitz import semconv as sc
+from kibitz._context import get_current
 from kibitz._declared import encode
 from kibitz._guard import guarded
 from kibitz._scope import KEY, NOTHING_CARRIED, OTEL_SPAN_KEY, Carried, Scope, enter, leave

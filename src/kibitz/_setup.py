@@ -63,12 +63,9 @@ class Outlet:
     def put(self, kind: int, payload: bytes) -> None:
         """Keep one record; never raises."""
         try:
-            if os.getpid() != self._pid:  # uWSGI forks without Python's hooks
-                self.renew()
             self.spool.put(kind, payload)
-            sender = self.sender
-            if not sender.is_running:
-                sender.start()
+            if not self.sender.is_running:
+                self.sender.start()
         except Exception:
             self.spool.failed += 1
 

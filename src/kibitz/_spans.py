@@ -9,14 +9,14 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final
 
 from opentelemetry import trace
-from opentelemetry.context import get_current
 from opentelemetry.context.context import Context
 from opentelemetry.trace import SpanContext, Status, StatusCode, TraceFlags, TraceState
 from orjson import dumps
 
 from kibitz import _record, _runtime
 from kibitz import semconv as sc
-from kibitz._declared import File, capture_of, encode_file
+from kibitz._context import attach, get_current
+from kibitz._declared import File, capture_of, encode_file, with_remarks
 from kibitz._failure import Failure, read_failure
 from kibitz._guard import guarded, swallow
 from kibitz._record import attribute, attributes_text, json_text, text_attribute
@@ -50,8 +50,9 @@ _CONTENT = frozenset(
     }
 )
 _MOST_TAILS = 1000  # names may be made up by the host
-_INPUTS = b'{"key":%b,"value":{"stringValue":%%b}}' % json_text(sc.LOG_INPUTS)
-_OUTPUT = b'{"key":%b,"value":{"stringValue":%%b}}' % json_text(sc.LOG_OUTPUT)
+_INPUTS = b'{"key":%b,"value":{"stringValue":' % json_text(sc.LOG_INPUTS)
+_OUTPUT = b'{"key":%b,"value":{"stringValue":' % json_text(sc.LOG_OUTPUT)
+_CLOSE, _COMMA = b"}},", b","
 _MOST_EVENTS = 128
 _SAMPLED = TraceFlags(TraceFlags.SAMPLED)
 _UNSAMPLED = TraceFlags(TraceFlags.DEFAULT)
@@ -237,51 +238,39 @@ class Span(trace.Span, Scope):
         return extra + b"," if extra else b""
 
     def _encode(self, end_ns: int) -> bytes:
+        failure, events, error = self.failure, self.events, None
+        if failure is not None:
+            is_content = self.capture != "metadata"
+            events = [*(events or ()), failure.event(is_content)]
+            error = failure.message if is_content else failure.type_name
         head = self.head or self._head()
-        attributes = b",".join(self._all_attributes())
-        failure = self.failure
-        if failure is None:
-            return _record.span_record(head, end_ns, attributes, events=self.events)
-        is_content = self.capture != "metadata"
-        return _record.span_record(
-            head,
-            end_ns,
-            attributes,
-            events=[*(self.events or ()), failure.event(is_content)],
-            error=failure.message if is_content else failure.type_name,
-        )
+        end = _record.span_end(end_ns, events=events, error=error)
+        return _record.span_record(head, self._all_attributes(), end)
 
     def _all_attributes(self) -> list[bytes]:
-        parts = [self.static] if self.static else []
+        """In pieces, each whole attribute followed by a comma, so that all is copied only once."""
+        parts = [self.static, _COMMA] if self.static else []
         carried = self.carried
         if carried.encoded:
-            parts.append(carried.encoded)
+            parts += (carried.encoded, _COMMA)
         if self.inputs is not None:
-            parts.append(_INPUTS % dumps(self.inputs))  # JSON: no surrogates to be afraid of
+            parts += (_INPUTS, dumps(self.inputs), _CLOSE)  # JSON: no surrogates to be afraid of
         if self.output is not None:
-            parts.append(_OUTPUT % dumps(self.output))
+            parts += (_OUTPUT, dumps(self.output), _CLOSE)
         if self.attributes:
-            parts.append(attributes_text(self.attributes))
+            parts += (attributes_text(self.attributes), _COMMA)
         if self.metadata or carried.metadata:
             merged = {**carried.metadata, **(self.metadata or {})}
-            parts.append(text_attribute(sc.METADATA, snapshot(merged).text))
+            parts += (text_attribute(sc.METADATA, snapshot(merged).text), _COMMA)
         if self.failure is not None:
-            parts.append(text_attribute(sc.ERROR_TYPE, self.failure.type_name))
-        self._add_remarks(parts)
-        return parts
-
-    def _add_remarks(self, parts: list[bytes]) -> None:
+            parts += (text_attribute(sc.ERROR_TYPE, self.failure.type_name), _COMMA)
         if self.tags:
-            parts.append(attribute(sc.TAGS, self.tags))
+            parts += (attribute(sc.TAGS, self.tags), _COMMA)
         if self.truncated:
-            parts.append(text_attribute(sc.TRUNCATED, snapshot(self.truncated).text))
-        if self.capture != "full":
-            parts.append(text_attribute(sc.CAPTURE, self.capture))
+            parts += (text_attribute(sc.TRUNCATED, snapshot(self.truncated).text), _COMMA)
         if self.ambient_id:
-            parts.append(text_attribute(sc.AMBIENT_PARENT, f"{self.ambient_id:016x}"))
-        rate = self.runtime.settings.sample_rate
-        if rate < 1:
-            parts.append(attribute(sc.KEEP_PROBABILITY, float(rate)))
+            parts += (text_attribute(sc.AMBIENT_PARENT, f"{self.ambient_id:016x}"), _COMMA)
+        return parts
 
     # --- OpenTelemetry's interface
 
@@ -462,7 +451,7 @@ def open_span(
         capture = capture_of(runtime, file.path if file is not None else None)
         if capture == "off" and prompt is None:
             return None
-        static = encode_file(file) if file is not None else b""
+        static = with_remarks(encode_file(file) if file is not None else b"", runtime, capture)
         otel_kind = _record.KIND_CLIENT if kind == MODEL else _record.KIND_INTERNAL
         template = _record.span_template(json_text(name), otel_kind)
         span = begin(runtime, context, scope, template, static, capture, otel_kind)
@@ -479,16 +468,24 @@ def open_span(
 
 
 def enter_span(span: Span, context: Context) -> Context | None:
-    """Make a span's scope current on top of `context`; leave it by `leave(span.scope, context)`."""
+    """Make a span's scope current on top of `context`; what is current now is for `leave_span`."""
     if span.held_back is not None:
         return enter(span.held_back, context)
     return enter(span, context, span if span.runtime.is_visible() else None)
 
 
+def leave_span(span: Span, context: Context, inside: Context | None) -> None:
+    """Go back to `context`, if the span's scope is still the current one."""
+    if get_current() is inside:
+        attach(context)
+    else:  # left already, or something was made current inside and not taken back
+        leave(span.scope, context)
+
+
 class use_span:
     """Make a span current for the duration of a `with`; the span is not ended."""
 
-    __slots__ = ("_context", "_span")
+    __slots__ = ("_context", "_inside", "_span")
 
     def __init__(self, span: Span | None) -> None:
         self._span = span
@@ -497,12 +494,12 @@ class use_span:
         span = self._span
         if span is not None:
             self._context = get_current()
-            enter_span(span, self._context)
+            self._inside = enter_span(span, self._context)
         return span
 
     def __exit__(self, *_: object) -> None:
         if self._span is not None:
-            leave(self._span.scope, self._context)
+            leave_span(self._span, self._context, self._inside)
 
 
 def current_span() -> Span | None:

@@ -100,7 +100,7 @@ class Spool:
         self._numbers = itertools.count()
         self._opened = 0
         self._make_room_at = 0.0
-        self._unseen_bytes = 0
+        self._wake_at = WAKE_BYTES  # offset in the segment
         self._used_bytes = 0
         self._longest = min(LONGEST_RECORD_BYTES, settings.segment_bytes // 2)
         self._is_slim = False
@@ -130,9 +130,7 @@ class Spool:
     def _write_pending(self) -> None:
         pending = self._pending
         while pending:
-            kind, payload = pending[
-                0
-            ]  # taken out when it is safe: an interrupt may come in between
+            kind, payload = pending[0]  # taken out when it is safe: an interrupt may come between
             sequence = self.produced + 1
             is_slim = self._is_slim
             try:
@@ -145,21 +143,19 @@ class Spool:
             pending.popleft()
 
     def _write(self, kind: int, sequence: int, payload: bytes) -> bool:
-        is_slim = self._is_slim
-        if is_slim or len(payload) > self._longest:
+        if self._is_slim or len(payload) > self._longest:
+            is_slim = self._is_slim
             smaller = headers_only(payload) if is_slim else shrink(payload, self._longest)
             if smaller is None:
                 return False
             payload = smaller
         segment = self._segment
-        is_kept = (segment is not None and segment.append(kind, sequence, payload)) or (
-            self._write_on(kind, sequence, payload)
-        )
-        self._unseen_bytes += len(payload)
-        if self._unseen_bytes >= WAKE_BYTES:
-            self._unseen_bytes = 0
-            self.wake_sender()
-        return is_kept
+        if segment is not None and segment.append(kind, sequence, payload):
+            if segment.written >= self._wake_at:
+                self._wake_at = segment.written + WAKE_BYTES
+                self.wake_sender()
+            return True
+        return self._write_on(kind, sequence, payload)
 
     def _note_loss(self, is_kept: bool) -> None:
         """Count what is cut or lost at once, where a kill cannot undo it."""
@@ -178,7 +174,8 @@ class Spool:
             segment = self._open()
         if segment is not None and segment.append(kind, sequence, payload):
             self.segments.append(segment)
-            self._segment = segment
+            self._segment, self._wake_at = segment, segment.written + WAKE_BYTES
+            self.wake_sender()
             return True
         if segment is None and not self.trouble:
             return False

@@ -11,9 +11,8 @@ import threading
 from collections.abc import Callable
 from typing import Any, Generic, ParamSpec, TypeVar
 
-from opentelemetry.context import get_current
-
 from kibitz import _runtime
+from kibitz._context import get_current
 from kibitz._guard import guarded
 from kibitz._runtime import Runtime
 from kibitz._scope import Scope, current_scope, enter, leave
