@@ -34,6 +34,8 @@ class AgentRun:
     tool_choice: str | Json | None = None  # of the first turn
     keys: Keys | None = field(default=None, repr=False)
     labels: Labels = field(default_factory=Labels)
+    filled: str | list[Message] | None = None  # the template, once for all turns
+    above: tuple[str, ...] = ()  # ids of the Agents that this one is called by
     turns: int = 0
     sums: Json = field(default_factory=dict)
     finish_reason: str | None = None

@@ -13,15 +13,18 @@ from kibitz_collector.access.connections import Keys
 from kibitz_collector.access.http import Context
 from kibitz_collector.calls.agent_runs import AgentRun, close_log, open_log
 from kibitz_collector.calls.asking import Piece, Sample, ask, ask_streamed
-from kibitz_collector.calls.callables import Callable, find_callables, run_callable
+from kibitz_collector.calls.callables import MESSAGE, Callable, find_callables, run_callable
 from kibitz_collector.calls.labels import Labels
-from kibitz_collector.calls.prompts import PromptCall, to_question
+from kibitz_collector.calls.prompts import Filled, PromptCall, fill_template, to_question
 from kibitz_collector.calls.targets import Target
 from kibitz_collector.calls.tools import RunTool
+from kibitz_collector.errors import Invalid, NotFound
+from kibitz_collector.files.template import as_text
 from kibitz_collector.records import Json, Message, Tokens
 
 DEFAULT_ITERATIONS = 10
 MAX_ITERATIONS = 200
+MAX_DEPTH = 8  # of Agents called by Agents
 EventType = Literal[
     "agent_turn_start",
     "agent_turn_continue",
@@ -56,8 +59,10 @@ def start_agent(
     tool_choice: str | Json | None = None,
     keys: Keys | None = None,
     labels: Labels | None = None,
+    run_tool: RunTool | None = None,
+    above: tuple[str, ...] = (),
 ) -> AgentRun:
-    """Begin with an Agent: its Log is open from now on.
+    """Begin with an Agent: its Log is open from now on. `above`: the Agents that it is called by.
 
     Raises: Invalid: inputs are missing, or the content is not an Agent's.
     """
@@ -70,8 +75,11 @@ def start_agent(
         tool_choice=tool_choice,
         keys=keys,
         labels=labels,
+        above=above,
     )
-    to_question(caller, _to_call(run), [])  # refused before there is a Log of it
+    # Refused before there is a Log of it.
+    run.filled = _fill(caller, run, run_tool)
+    to_question(caller, _to_call(run, run_tool), [])
     open_log(caller, run)
     return run
 
@@ -99,6 +107,8 @@ def _turns(
     caller: Context, run: AgentRun, run_tool: RunTool, *, is_streamed: bool
 ) -> Generator[AgentEvent, None, None]:
     tools = find_callables(caller, run.target)
+    if run.filled is None:  # taken up again
+        run.filled = _fill(caller, run, run_tool)
     limit = _limit(run.target.content)
     yield AgentEvent(
         type="agent_turn_continue" if run.turns else "agent_turn_start", message=run.target.path
@@ -127,11 +137,16 @@ def _turns(
             return
 
 
+def _fill(caller: Context, run: AgentRun, run_tool: RunTool | None) -> Filled:
+    """Fill the template once for all turns: the Tools in it are asked once."""
+    return fill_template(caller, _to_call(run, run_tool), run.labels.below(run.log_id))
+
+
 def _ask(
     caller: Context, run: AgentRun, tools: dict[str, Callable], *, is_streamed: bool
 ) -> Generator[AgentEvent, None, Sample]:
     functions = [one.function for one in tools.values()]
-    question = replace(to_question(caller, _to_call(run), functions), is_turn=True)
+    question = replace(to_question(caller, _to_call(run, None), functions), is_turn=True)
     if not is_streamed:
         return ask(caller, question)
     sample: Sample | None = None
@@ -158,15 +173,62 @@ def _answer_calls(
             run.is_suspended = True
             continue
         yield AgentEvent(type="tool_start", message=one["name"], tool_call=one)
-        if found is None:
-            log_id, said = None, f"there is no Tool {one['name']!r}"
-        else:
-            log_id, said = run_callable(
-                caller, found, _arguments(one), _below(run), run.keys, run_tool
-            )
+        log_id, said = _answer_call(caller, run, found, one, run_tool)
+        if said is None:
+            run.is_suspended = True
+            continue
         result: Message = {"role": "tool", "content": said, "tool_call_id": one["id"]}
         run.messages = [*run.messages, result]
         yield AgentEvent(type="tool_end", message=one["name"], tool_call=one, log_id=log_id)
+
+
+def _answer_call(
+    caller: Context, run: AgentRun, found: Callable | None, asked: Json, run_tool: RunTool
+) -> tuple[str | None, str | None]:
+    """Return the id of the Log, if there is one, and what the model is told; None: not yet."""
+    if found is None or found.target is None:
+        return None, f"there is no Tool {asked['name']!r}"
+    arguments = _arguments(asked)
+    try:
+        if found.target.kind == "agent":
+            return _run_below(caller, run, found.target, arguments, run_tool)
+        below = run.labels.below(run.log_id)
+        return run_callable(caller, found, arguments, below, run.keys, run_tool)
+    except (Invalid, NotFound) as error:  # of what the model asks for; it may know better
+        return None, f"error: {error.message}"
+
+
+def _run_below(
+    caller: Context, run: AgentRun, target: Target, arguments: Json, run_tool: RunTool
+) -> tuple[str | None, str | None]:
+    """Let an Agent call another one.
+
+    One that waits makes this one wait: who continues it brings its answer here. Raises: Invalid.
+    """
+    above = (*run.above, run.target.file_id)
+    if target.file_id in above:
+        raise Invalid(f"{target.path!r} would be called by itself")
+    if len(above) > MAX_DEPTH:
+        raise Invalid(f"Agents call Agents to a depth of {MAX_DEPTH}")
+    told = arguments.pop(MESSAGE, None)
+    inner = start_agent(
+        caller,
+        target,
+        messages=[] if told is None else [{"role": "user", "content": as_text(told)}],
+        inputs=arguments,
+        keys=run.keys,
+        labels=run.labels.below(run.log_id),
+        run_tool=run_tool,
+        above=above,
+    )
+    for _event in run_agent(caller, inner, run_tool):
+        pass
+    if inner.is_suspended:
+        return inner.log_id, None
+    if inner.error is not None:
+        return inner.log_id, f"error: {inner.error.message}"
+    said = inner.last_reply.get("content") if inner.last_reply else None
+    return inner.log_id, as_text(said or "")
 
 
 def _arguments(tool_call: Json) -> Json:
@@ -177,24 +239,16 @@ def _arguments(tool_call: Json) -> Json:
     return read if isinstance(read, dict) else {}
 
 
-def _to_call(run: AgentRun) -> PromptCall:
+def _to_call(run: AgentRun, run_tool: RunTool | None) -> PromptCall:
     return PromptCall(
         target=run.target,
         messages=run.messages,
         inputs=run.inputs,
         tool_choice=run.tool_choice if run.turns == 0 else None,
         keys=run.keys,
-        labels=_below(run),
-    )
-
-
-def _below(run: AgentRun) -> Labels:
-    return Labels(
-        trace_parent_id=run.log_id,
-        session_id=run.labels.session_id,
-        environment=run.labels.environment,
-        user=run.labels.user,
-        is_saved=run.labels.is_saved,
+        labels=run.labels.below(run.log_id),
+        run_tool=run_tool,
+        filled=run.filled,
     )
 
 

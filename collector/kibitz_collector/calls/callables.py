@@ -9,12 +9,15 @@ from kibitz_collector.access.http import Context
 from kibitz_collector.calls.labels import Labels
 from kibitz_collector.calls.prompts import PromptCall, call_prompt
 from kibitz_collector.calls.targets import Target, find_target
-from kibitz_collector.calls.tools import RunTool, ToolCall, call_tool, source_of
+from kibitz_collector.calls.tools import RunTool, ToolCall, call_tool, refuse_uncallable
 from kibitz_collector.errors import Invalid
+from kibitz_collector.files.kinds.tool import function_of
 from kibitz_collector.files.template import find_inputs
 from kibitz_collector.records import Json
 from kibitz_collector.store.queries import files as file_queries
 
+MESSAGE = "message"
+"""The argument that becomes what a called Agent is told."""
 _NOT_IN_NAMES = re.compile(r"[^A-Za-z0-9_-]")
 
 
@@ -57,7 +60,7 @@ def run_callable(
     keys: Keys | None,
     run_tool: RunTool,
 ) -> tuple[str, str]:
-    """Run a File for an Agent; returns the id of its Log and what the model is told.
+    """Run a Tool or a Prompt for an Agent; returns the id of its Log and what the model is told.
 
     An error is told to the model too: it may know another way.
     """
@@ -67,7 +70,7 @@ def run_callable(
         (sample,) = call_prompt(caller, call)
         failure = f"error: {sample.error.message}" if sample.error is not None else ""
         return sample.log_id, failure or sample.output or ""
-    tool_call = ToolCall(target=one.target, inputs=arguments, labels=labels)
+    tool_call = ToolCall(target=one.target, inputs=arguments, keys=keys, labels=labels)
     result = call_tool(caller, tool_call, run_tool)
     outcome = result.outcome
     return result.log_id, f"error: {outcome.error}" if outcome.error else outcome.output or ""
@@ -88,8 +91,9 @@ def _read_entry(caller: Context, entry: Json) -> Callable:
 def _linked(caller: Context, link: Json) -> tuple[Target, Json]:
     with caller.store.read() as session:
         file = file_queries.get_file(session, caller.workspace_id, link["file_id"])
-    if file.kind not in ("tool", "prompt"):
-        raise Invalid(f"{file.path!r} is a {file.kind.title()}; Agents call Tools and Prompts")
+    if file.kind not in ("tool", "prompt", "agent"):
+        kind = file.kind.title()
+        raise Invalid(f"{file.path!r} is a {kind}; Agents call Tools, Prompts and Agents")
     target = find_target(
         caller,
         file.kind,
@@ -97,33 +101,36 @@ def _linked(caller: Context, link: Json) -> tuple[Target, Json]:
         version_id=link.get("version_id"),
         environment=link.get("environment_id"),
     )
-    if file.kind == "prompt":
-        return target, _function_of_prompt(target, file.description)
-    function = target.content.get("function")
-    if not isinstance(function, dict):
+    if file.kind != "tool":
+        return target, _function_of_template(target, file.description)
+    function = function_of(target.content, target.name)
+    if function is None:
         raise Invalid(f"the Tool {file.path!r} has no function that a model could call")
     return target, function
 
 
 def _can_run(target: Target) -> bool:
-    if target.kind == "prompt":
+    if target.kind != "tool":
         return True
     try:
-        source_of(target)
+        refuse_uncallable(target)
     except Invalid:
         return False
     return True
 
 
-def _function_of_prompt(target: Target, description: str | None) -> Json:
+def _function_of_template(target: Target, description: str | None) -> Json:
     template: Any = target.content.get("template")
     names = find_inputs(template, target.content.get("template_language"))
+    properties: Json = {name: {"type": "string"} for name in names}
+    if target.kind == "agent":
+        properties[MESSAGE] = {"type": "string", "description": "What the agent is asked to do."}
     return {
         "name": _NOT_IN_NAMES.sub("_", target.name)[:64],
         "description": description or f"Ask {target.name}.",
         "parameters": {
             "type": "object",
-            "properties": {name: {"type": "string"} for name in names},
-            "required": names,
+            "properties": properties,
+            "required": list(properties),
         },
     }

@@ -24,6 +24,16 @@ class Labels:
     is_incomplete: bool = False
     is_saved: bool = True  # False: the Log is kept, what went in and came out is not
 
+    def below(self, log_id: str) -> "Labels":
+        """Return the labels of a Log below the one of this id."""
+        return Labels(
+            trace_parent_id=log_id,
+            session_id=self.session_id,
+            environment=self.environment,
+            user=self.user,
+            is_saved=self.is_saved,
+        )
+
     def choose_id(self, index: int = 0) -> str:
         """Return the id of the Log of this sample; a chosen one belongs to the first."""
         return self.log_id if self.log_id and index == 0 else random_id("log_")

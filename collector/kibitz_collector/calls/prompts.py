@@ -2,7 +2,7 @@
 
 from collections.abc import Generator, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from queue import SimpleQueue
 from threading import Event, Thread
@@ -13,8 +13,9 @@ from kibitz_collector.access.connections import Keys, find_connection
 from kibitz_collector.access.http import Context
 from kibitz_collector.calls.asking import SETTINGS, Piece, Question, Sample, ask, ask_streamed
 from kibitz_collector.calls.labels import Labels
-from kibitz_collector.calls.snippets import snippet_reader
 from kibitz_collector.calls.targets import Target, tool_function
+from kibitz_collector.calls.template_tools import TemplateTools
+from kibitz_collector.calls.tools import RunTool
 from kibitz_collector.errors import Invalid
 from kibitz_collector.files import template
 from kibitz_collector.providers import ModelRequest
@@ -23,6 +24,9 @@ from kibitz_collector.records import Json, Message
 MAX_SAMPLES = 32
 _AT_ONCE = 8
 _NUMBERS = {"max_tokens", "temperature", "top_p", "presence_penalty", "frequency_penalty", "seed"}
+
+
+Filled = str | list[Message]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,6 +42,8 @@ class PromptCall:
     num_samples: int = 1
     keys: Keys | None = field(default=None, repr=False)
     labels: Labels = field(default_factory=Labels)
+    run_tool: RunTool | None = None  # runs code of Tools that the template calls
+    filled: Filled | None = None  # the template, when it is filled already
 
 
 def call_prompt(caller: Context, call: PromptCall) -> list[Sample]:
@@ -78,7 +84,10 @@ def to_question(caller: Context, call: PromptCall, functions: list[Json] | None 
     endpoint = content.get("endpoint") or "chat"
     if endpoint not in ("chat", "complete"):
         raise Invalid(f"endpoint {endpoint!r} cannot be called; there are chat and complete")
-    filled = _fill(caller, content, call.inputs)
+    call = _with_id(call)
+    filled = call.filled
+    if filled is None:
+        filled = fill_template(caller, call, call.labels.below(call.labels.choose_id()))
     request = ModelRequest(
         model=model,
         endpoint=endpoint,
@@ -103,18 +112,32 @@ def to_question(caller: Context, call: PromptCall, functions: list[Json] | None 
     )
 
 
-def _fill(caller: Context, content: Json, inputs: Json) -> str | list[Message]:
+def fill_template(caller: Context, call: PromptCall, labels: Labels) -> Filled:
+    """Return the template with its inputs, and with what the Tools in it say; `labels`: theirs.
+
+    Raises: Invalid: inputs are missing, or a Tool is or fails. Busy.
+    """
+    content = call.target.content
     found = content.get("template")
     if found is None:
         return []
     if not isinstance(found, str) and not _is_chat(found):
         raise Invalid("the template is neither a text nor a list of messages with roles")
-    return template.populate(
-        found,
-        inputs,
-        language=content.get("template_language"),
-        call_tool=snippet_reader(caller, inputs),
+    tools = TemplateTools(
+        caller=caller,
+        inputs=call.inputs,
+        run_tool=call.run_tool,
+        keys=call.keys,
+        labels=labels,
     )
+    return template.populate(
+        found, call.inputs, language=content.get("template_language"), call_tool=tools.call
+    )
+
+
+def _with_id(call: PromptCall) -> PromptCall:
+    """Choose the id of the Log now: the Tools in the template are Logs below it."""
+    return replace(call, labels=replace(call.labels, log_id=call.labels.choose_id()))
 
 
 def _settings(content: Json) -> Json:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from kibitz_collector.access.http import Context
 from kibitz_collector.errors import Conflict, Invalid, NotFound
 from kibitz_collector.files.identity import FILE_PREFIXES
+from kibitz_collector.files.kinds.tool import function_of
 from kibitz_collector.normalize import clean_path
 from kibitz_collector.records import FileKind, FileReference, FileRegistration, Json
 from kibitz_collector.store import Session
@@ -132,7 +133,9 @@ def tool_function(session: Session, workspace_id: int, linked_id: str) -> Json:
         version_id = _find_file(session, workspace_id, "tool", linked_id, None).version_id
     if version_id is None:
         raise NotFound(f"the linked Tool {linked_id!r} has no Version")
-    function = file_queries.get_version(session, workspace_id, version_id).content.get("function")
-    if not isinstance(function, dict):
+    version = file_queries.get_version(session, workspace_id, version_id)
+    name = file_queries.get_file(session, workspace_id, version.file_id).name
+    function = function_of(version.content, name)
+    if function is None:
         raise Invalid(f"the linked Tool {linked_id!r} has no function that a model could call")
     return function

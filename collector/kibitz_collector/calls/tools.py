@@ -1,4 +1,4 @@
-"""Calls a Tool: runs its code where code may run, stores the Log.
+"""Calls a Tool: runs its code where code may run, asks a service, or reads a text; stores the Log.
 
 What runs code is above this room, so it is handed in.
 """
@@ -8,12 +8,17 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from kibitz_collector.access.connections import tool_variables
+from kibitz_collector.access.connections import Keys, tool_variables
 from kibitz_collector.access.http import Context
 from kibitz_collector.calls.labels import Labels
 from kibitz_collector.calls.targets import Target
+from kibitz_collector.calls.web import WebError
+from kibitz_collector.calls.web_tools import ask_web
 from kibitz_collector.errors import Invalid
 from kibitz_collector.files.identity import tool_type
+from kibitz_collector.files.kinds.tool import WEB_TYPES, check_tool, setup_of
+from kibitz_collector.files.template import as_text
+from kibitz_collector.providers import ProviderError
 from kibitz_collector.records import Json, LogBody, LogError, LogRecord
 
 
@@ -46,6 +51,7 @@ class ToolCall:
 
     target: Target
     inputs: Json = field(default_factory=dict)
+    keys: Keys | None = field(default=None, repr=False)  # of providers, used for vectors
     labels: Labels = field(default_factory=Labels)
 
 
@@ -59,15 +65,15 @@ class ToolResult:
     outcome: ToolOutcome
 
 
-def call_tool(caller: Context, call: ToolCall, run: RunTool) -> ToolResult:
+def call_tool(caller: Context, call: ToolCall, run: RunTool | None) -> ToolResult:
     """Call a Tool and store the Log; an error of the Tool is part of the result.
 
     Raises: Invalid: it is not one that can be called. Busy: nothing can be run now.
     """
-    source = source_of(call.target)
+    refuse_uncallable(call.target)
     variables = tool_variables(caller, call.target.file_id)
     log_id, start_ns = call.labels.choose_id(), time.time_ns()
-    outcome = run(source, _function_name(call.target), call.inputs, variables)
+    outcome = _outcome(caller, call, variables, run)
     result = ToolResult(log_id=log_id, start_ns=start_ns, end_ns=time.time_ns(), outcome=outcome)
     (stored,) = caller.store.ingest(caller.workspace_id, [to_record(call, result)])
     if stored.error is not None:
@@ -75,20 +81,57 @@ def call_tool(caller: Context, call: ToolCall, run: RunTool) -> ToolResult:
     return result
 
 
-def source_of(target: Target) -> str:
-    """Return the code that a call of this Tool runs.
+def refuse_uncallable(target: Target) -> None:
+    """Make sure that a Tool is of a kind that is called here.
 
-    Raises: Invalid: it has none, or is of a type that is not called here.
+    Raises: Invalid: the caller must run it, or it is not set up.
     """
-    kind, source = tool_type(target.content), target.content.get("source_code")
-    if kind == "python" and isinstance(source, str) and source.strip():
-        return source
-    if kind in ("json_schema", "mock", "python"):
+    kind = tool_type(target.content)
+    if kind in ("snippet", *WEB_TYPES):
+        check_tool(target.content)
+    elif kind not in ("json_schema", "mock", "python"):
+        raise Invalid(f"the Tool {target.path!r} is of type {kind}, which is not called here")
+    elif kind != "python" or not _source(target):
         raise Invalid(
             f"the Tool {target.path!r} cannot be called: it describes a function and has no "
             "source_code; run it in your app and send its result to POST /v5/tools/log"
         )
-    raise Invalid(f"the Tool {target.path!r} is of type {kind}, which is not called here")
+
+
+def _outcome(
+    caller: Context, call: ToolCall, variables: Mapping[str, str], run: RunTool | None
+) -> ToolOutcome:
+    target = call.target
+    kind = tool_type(target.content)
+    if kind == "snippet":
+        return ToolOutcome(output=read_snippet(target, call.inputs.get("key")))
+    if kind == "python":
+        if run is None:
+            raise Invalid(f"the Tool {target.path!r} has code, and none is run here")
+        return run(_source(target), _function_name(target), call.inputs, variables)
+    try:
+        return ToolOutcome(output=ask_web(caller, target, call.inputs, variables, call.keys))
+    except WebError as error:
+        return ToolOutcome(error=str(error), error_type="web_error")
+    except ProviderError as error:
+        return ToolOutcome(error=error.message, error_type=error.type)
+
+
+def read_snippet(target: Target, key: object) -> str:
+    """Return the text of a Snippet that has this key.
+
+    Raises: Invalid: it has none.
+    """
+    pairs = setup_of(target.content)
+    if key is None or as_text(key) not in pairs:
+        known = ", ".join(sorted(pairs)) or "none"
+        raise Invalid(f"the Snippet {target.name!r} has no key {key!r}; it has: {known}")
+    return as_text(pairs[as_text(key)])
+
+
+def _source(target: Target) -> str:
+    source = target.content.get("source_code")
+    return source if isinstance(source, str) and source.strip() else ""
 
 
 def to_record(call: ToolCall, result: ToolResult) -> LogRecord:

@@ -1,6 +1,6 @@
 """Model providers: one file each, our types in and out; official packages, loaded when used."""
 
-from kibitz_collector.providers.registry import PROVIDERS, call, stream, warm
+from kibitz_collector.providers.registry import PROVIDERS, call, embed, stream, warm
 from kibitz_collector.providers.types import (
     Connection,
     Delta,
@@ -17,6 +17,7 @@ __all__ = [
     "ProviderError",
     "Reply",
     "call",
+    "embed",
     "stream",
     "warm",
 ]

@@ -57,6 +57,14 @@ def stream(request: ModelRequest, connection: Connection) -> Iterator[Delta | Re
     yield read_reply(fold.whole(), body | {"stream": True})
 
 
+def embed(model: str, text: str, connection: Connection) -> list[float]:
+    """Return the vector of a text; see `providers.embed`."""
+    body: Json = {"model": model, "input": text, "encoding_format": "float"}
+    with translated("openai", connection, body):
+        reply = _client(connection).embeddings.create(**body)
+        return [float(number) for number in reply.data[0].embedding]
+
+
 def write_body(request: ModelRequest, provider: str) -> Json:
     """Return the JSON the API takes."""
     is_chat = request.endpoint != "complete"

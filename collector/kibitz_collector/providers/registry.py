@@ -74,6 +74,19 @@ def stream(request: ModelRequest, connection: Connection) -> Iterator[Delta | Re
     return provider.stream(request, whole)
 
 
+def embed(model: str, text: str, connection: Connection) -> list[float]:
+    """Return the vector of a text, of a model that OpenAI's API reaches.
+
+    Raises: ProviderError.
+    """
+    provider, whole = _find(connection)
+    way = getattr(provider, "embed", None)
+    if way is None:
+        raise _refusal(f"provider {connection.provider!r} is not asked for vectors here")
+    vector: list[float] = way(model, text, whole)
+    return vector
+
+
 def warm(provider: str) -> None:
     """Load what calls of this provider need; the first time that takes a second of its own."""
     known = PROVIDERS.get(provider, _COMPATIBLE)

@@ -50,7 +50,7 @@ async def call_agent(
     run_tool = tool_runner(request.app.state.sandbox, caller.settings)
     return await _answer(
         caller,
-        lambda: _start(caller, body, version_id, environment),
+        lambda: _start(caller, body, version_id, environment, run_tool),
         run_tool,
         is_streamed=body.stream,
         with_children=body.include_trace_children is True,
@@ -79,7 +79,11 @@ async def continue_agent(caller: Owner, request: Request, body: AgentContinueReq
 
 
 def _start(
-    caller: Context, body: AgentCallRequest, version_id: str | None, environment: str | None
+    caller: Context,
+    body: AgentCallRequest,
+    version_id: str | None,
+    environment: str | None,
+    run_tool: RunTool,
 ) -> AgentRun:
     target = calls.find_target(
         caller,
@@ -100,6 +104,7 @@ def _start(
         tool_choice=body.tool_choice,
         keys=_keys(body.provider_api_keys),
         labels=to_labels(body),
+        run_tool=run_tool,
     )
 
 

@@ -4,7 +4,7 @@ from collections.abc import Generator
 from contextlib import closing
 from typing import Any, cast
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Request
 
 from kibitz_collector import calls
 from kibitz_collector.access.http import Context
@@ -22,7 +22,8 @@ from kibitz_collector.api.v5.models.calls import (
 )
 from kibitz_collector.api.v5.models.files import FileResponse, PromptResponse
 from kibitz_collector.api.v5.posted_logs import refuse_complete_trace
-from kibitz_collector.calls import Labels, Piece, PromptCall, Sample, Target
+from kibitz_collector.calls import Labels, Piece, PromptCall, RunTool, Sample, Target
+from kibitz_collector.evaluate.tools import tool_runner
 from kibitz_collector.providers import ProviderError
 from kibitz_collector.records import Json, Tokens
 from kibitz_collector.store.queries import logs as log_queries
@@ -38,12 +39,14 @@ router = APIRouter(prefix="/v5", tags=["prompts"], route_class=ContractRoute)
 )
 async def call_prompt(
     caller: Owner,
+    request: Request,
     body: PromptCallRequest,
     version_id: str | None = None,
     environment: str | None = None,
 ) -> Any:
     """Call a Prompt; with `stream` the answer comes as events."""
-    call = await in_thread(lambda: to_call(caller, body, version_id, environment))
+    run_tool = tool_runner(request.app.state.sandbox, caller.settings)
+    call = await in_thread(lambda: to_call(caller, body, version_id, environment, run_tool))
     try:
         if body.stream:
             return await event_stream(_events(caller, call))
@@ -53,7 +56,11 @@ async def call_prompt(
 
 
 def to_call(
-    caller: Context, body: PromptCallRequest, version_id: str | None, environment: str | None
+    caller: Context,
+    body: PromptCallRequest,
+    version_id: str | None,
+    environment: str | None,
+    run_tool: RunTool,
 ) -> PromptCall:
     """Return what is called and how.
 
@@ -81,6 +88,7 @@ def to_call(
         num_samples=body.num_samples or 1,
         keys=None if keys is None else keys.model_dump(exclude_none=True),
         labels=to_labels(body),
+        run_tool=run_tool,
     )
 
 
