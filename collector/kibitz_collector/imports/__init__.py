@@ -1,0 +1,1 @@
+"""Takes over what other products have exported."""
