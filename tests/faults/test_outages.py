@@ -146,8 +146,7 @@ def test_the_exit_waits_two_seconds_at_most_for_a_dead_collector(
     program = 'kibitz.init()\nmany(range(100))\nprint("end", time.time())'
     runs = [hosts.run_well(program).exit_s for _ in range(5 if IS_SOAK else 1)]
     print(f"\nexit with a collector that {fault}: {sorted(f'{run:.2f} s' for run in runs)}")
-    # Beside other tests the interpreter's own end is slow: the best of five is ours.
-    assert min(runs) <= (2.2 if IS_SOAK else 4.0)
+    assert max(runs) <= (2.2 if IS_SOAK else 4.0)  # beside other tests all is slow
 
 
 def test_one_poisoned_record_among_a_thousand_holds_up_none(
