@@ -207,7 +207,9 @@ class Import:
 
         def make(one: Json) -> None:
             target = self._target(one[kind_of_log(one)])
-            record = record_of(one, target, self._prices)
+            record, left_out = record_of(one, target, self._prices)
+            if left_out:
+                self.report.problems.append(Problem(place, f"{record.id}: {left_out}"))
             waiting.setdefault(record.id, record)
 
         for one in all_logs(answer):

@@ -54,19 +54,17 @@ def kind_of_log(answer: Json) -> FileKind:
     raise Invalid("the Log belongs to no File")
 
 
-def record_of(answer: Json, target: Target, prices: UserPrices) -> LogRecord:
+def record_of(answer: Json, target: Target, prices: UserPrices) -> tuple[LogRecord, str]:
     """Make the record of one Log; what it says of times, tokens, costs and state stays so.
 
-    Raises: Invalid, naming what cannot be read.
+    Returns it, and what of it had to be left out: nothing, most often.
+    Raises: Invalid: too little of it can be read.
     """
     kind = kind_of_log(answer)
     said = {key: value for key, value in answer.items() if key not in (*_REQUESTS, "id", "path")}
     said["log_id"] = text(answer, "id")
     said.pop("run_id", None)
-    try:
-        body = _REQUESTS[kind].model_validate(said)
-    except ValidationError as error:
-        raise Invalid(problems(error)) from None
+    body, left_out = _read(_REQUESTS[kind], said)
     is_open = body.log_status == "incomplete"
     # Made as an open one: what a complete Log needs, nobody asked of these.
     made = body.model_copy(update={"log_status": "incomplete"})
@@ -81,7 +79,21 @@ def record_of(answer: Json, target: Target, prices: UserPrices) -> LogRecord:
     record.run_id = batches[0] if batches else None
     if kind == "evaluator":
         _add_judgment(record, answer, target.content)
-    return record
+    return record, left_out
+
+
+def _read(request: type[NewLog], said: Json) -> tuple[NewLog, str]:
+    """Read what can be read: a field of odd form costs no Log."""
+    try:
+        return request.model_validate(said), ""
+    except ValidationError as error:
+        odd = {str(one["loc"][0]) for one in error.errors()}
+        left_out = f"left out {', '.join(sorted(odd))} ({problems(error)})"
+    try:
+        kept = {key: value for key, value in said.items() if key not in odd}
+        return request.model_validate(kept), left_out
+    except ValidationError as error:
+        raise Invalid(problems(error)) from None
 
 
 def _add_judgment(record: LogRecord, answer: Json, content: Json) -> None:

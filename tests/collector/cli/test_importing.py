@@ -255,7 +255,7 @@ def test_what_is_broken_is_told_and_the_rest_arrives(
     (words / "file.json").write_text("null")
     (answer / "deployments.json").write_text('{"a": 1}')
     broken = json.loads(lines[0])
-    broken.update(id="log_broken", prompt_tokens=-3, evaluator_logs=[], trace_children=[])
+    broken.update(id=5, evaluator_logs=[], trace_children=[])
     (reply / "logs" / "9.jsonl").write_text(json.dumps(broken) + '\n{"id": "log_homeless"}\n')
     database = tmp_path / "new.db"
     assert run_import(root, database) == 1
@@ -266,7 +266,7 @@ def test_what_is_broken_is_told_and_the_rest_arrives(
         "1.jsonl:2: not a JSON object",
         "file.json: not a JSON object",
         "deployments.json: not a JSON list of objects",
-        "9.jsonl:1: prompt_tokens",
+        "9.jsonl:1: id is missing",
         "9.jsonl:2: the Log belongs to no File",
     ):
         assert part in told
