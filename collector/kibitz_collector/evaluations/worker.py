@@ -157,7 +157,11 @@ class RunWorker:
         match work.target.kind:
             case "prompt":
                 call = PromptCall(
-                    target=work.target, inputs=inputs, messages=messages, labels=work.labels
+                    target=work.target,
+                    inputs=inputs,
+                    messages=messages,
+                    labels=work.labels,
+                    run_tool=self._run_tool,
                 )
                 calls.call_prompt(caller, call)
             case "tool":
@@ -165,7 +169,12 @@ class RunWorker:
                 calls.call_tool(caller, tool_call, self._run_tool)
             case "agent":
                 run = calls.start_agent(
-                    caller, work.target, messages=messages, inputs=inputs, labels=work.labels
+                    caller,
+                    work.target,
+                    messages=messages,
+                    inputs=inputs,
+                    labels=work.labels,
+                    run_tool=self._run_tool,
                 )
                 for _event in calls.run_agent(caller, run, self._run_tool):
                     pass

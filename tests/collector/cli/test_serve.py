@@ -6,6 +6,7 @@ from collections.abc import Iterator
 import pytest
 
 from kibitz_collector.cli.serve import start_logging
+from kibitz_collector.cli.worker import _SETTINGS as WORKER_SETTINGS
 from kibitz_collector.config import Settings
 
 
@@ -25,3 +26,9 @@ def test_packages_of_providers_say_nothing_of_prompts_and_keys(level: str) -> No
     for package in ("openai", "botocore.endpoint", "httpx", "httpx2", "google_genai.models"):
         assert not logging.getLogger(package).isEnabledFor(logging.INFO)
     assert logging.getLogger("kibitz.collector").isEnabledFor(logging.INFO)
+
+
+def test_workers_know_all_keys_and_addresses_of_providers() -> None:
+    """They call models too: judges, and runs of evaluations."""
+    names = {name for name in Settings.model_fields if name.endswith(("_api_key", "_base_url"))}
+    assert names | {"provider_timeout_s", "tool_timeout_s", "allowed_hosts"} <= set(WORKER_SETTINGS)
