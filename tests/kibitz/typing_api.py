@@ -85,3 +85,14 @@ async def use() -> None:
         pass
     assert_type(kibitz.propagate(bare)("a"), str)
     assert_type(kibitz.flush(timeout_s=5.0), kibitz.FlushResult)
+
+
+def ask_the_collector() -> None:
+    prompt = kibitz.get_prompt("support/reply", default={"model": "gpt"})
+    assert_type(prompt, kibitz.Prompt)
+    assert_type(prompt.parameters, dict[str, Any])
+    assert_type(kibitz.call("support/reply", inputs={"a": 1}), kibitz.CallResult)
+    with kibitz.call("support/reply", stream=True) as stream:
+        assert_type(list(stream), list[str])
+    result = kibitz.evaluate(bare, dataset=[{"question": "a"}], evaluators=[is_polite, "b"])
+    assert_type(result.score("b"), float | None)

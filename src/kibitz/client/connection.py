@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import os
 import ssl
 import threading
@@ -127,9 +128,16 @@ class Connection:
         except ValueError as error:
             raise ApiError(f"{self.collector}{path} answered what is no JSON") from error
 
+    def close(self) -> None:
+        """Close what this process has open; the next request opens it again."""
+        client, self._client = self._client, None
+        if client is not None and self._pid == os.getpid():
+            client.close()
+
     def _open(self) -> httpx.Client:
-        if self._pid == os.getpid() and self._client is not None:
-            return self._client
+        client = self._client
+        if self._pid == os.getpid() and client is not None:
+            return client
         if self._pid != os.getpid():
             self._lock = threading.Lock()  # another thread of the parent may have held it
         with self._lock:
@@ -218,7 +226,10 @@ def connection_for(settings: Settings) -> Connection:
         collector = find_or_start(collector)
     key = (collector, settings.api_key)
     found = _connections.get(key)
-    return found or _connections.setdefault(key, Connection(*key))
+    if found is None:
+        found = _connections.setdefault(key, Connection(*key))
+        atexit.register(found.close)
+    return found
 
 
 def connection() -> Connection:
