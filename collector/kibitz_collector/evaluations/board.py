@@ -73,6 +73,7 @@ def read_board(session: Session, workspace_id: int, evaluation: EvaluationView) 
             run_id=placed.run.id,
             version_id=placed.run.version_id,
             status=placed.run.status,
+            changed_ns=placed.run.updated_ns,
             expected=_expected(session, placed),
             logs=logs.get(placed.run.id, []),
             verdicts=verdicts.get(placed.run.id, []),

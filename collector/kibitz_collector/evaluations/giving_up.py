@@ -1,12 +1,11 @@
 """Judgments that will never come: which they are, and the failed ones that stand in for them."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from kibitz_collector.files.ids import hashed_id
 from kibitz_collector.records import FileReference, Judgment, LogBody, LogError, LogRecord
 from kibitz_collector.store.queries.evaluation import EvaluatorView
-from kibitz_collector.store.queries.evaluations import UsedEvaluator
 from kibitz_collector.store.queries.evaluations_gaps import Unjudged
 
 LOST_IDS = (
@@ -25,37 +24,37 @@ class GivenUp:
     reason: str
 
 
-def hopeless(
-    unjudged: Sequence[tuple[UsedEvaluator, Sequence[Unjudged]]],
-    views: Mapping[str, EvaluatorView],
-    *,
-    is_quiet: bool,
-) -> list[GivenUp]:
-    """Return what nobody will judge; `is_quiet`: nothing has come for a while. Pure."""
+def hopeless(evaluator: EvaluatorView, unjudged: Sequence[Unjudged]) -> list[GivenUp]:
+    """Return what an Evaluator here will not judge. Pure."""
     found = []
-    for used, logs in unjudged:
-        view = views[used.version_id]
-        for one in logs:
-            reason = _reason(used, view, one, is_quiet=is_quiet)
-            if reason is not None:
-                found.append(GivenUp(evaluator=view, log_id=one.log_id, reason=reason))
+    for one in unjudged:
+        reason = _reason(one)
+        if reason is not None:
+            found.append(GivenUp(evaluator=evaluator, log_id=one.log_id, reason=reason))
     return found
 
 
-def _reason(
-    used: UsedEvaluator, view: EvaluatorView, one: Unjudged, *, is_quiet: bool
-) -> str | None:
-    if used.orchestrated:
-        if one.is_suspended:
-            return "the evaluator is suspended; resume it, and what waits is judged"
-        if one.job_state == "dead":
-            return f"it could not be judged: {one.job_error or 'too many attempts'}"
-        if one.job_state == "done" and not one.is_detached:
-            return "it could not be judged: the evaluator is not one that is run here"
-        return None
-    # Who judges from outside may take its time, unless it cannot know that it should.
-    if is_quiet and one.origin == "inputs" and view.spec.evaluator_type != "human":
-        return LOST_IDS
+def never_told(evaluator: EvaluatorView, unjudged: Sequence[Unjudged]) -> list[GivenUp]:
+    """Return what a program will not judge, because it does not know of it. Pure.
+
+    People look at the pages: they are waited for.
+    """
+    if evaluator.spec.evaluator_type == "human":
+        return []
+    return [
+        GivenUp(evaluator=evaluator, log_id=one.log_id, reason=LOST_IDS)
+        for one in unjudged
+        if one.origin == "inputs"
+    ]
+
+
+def _reason(one: Unjudged) -> str | None:
+    if one.is_suspended:
+        return "the evaluator is suspended; resume it, and what waits is judged"
+    if one.job_state == "dead":
+        return f"it could not be judged: {one.job_error or 'too many attempts'}"
+    if one.job_state == "done" and not one.is_detached:
+        return "it could not be judged: the evaluator is not one that is run here"
     return None
 
 

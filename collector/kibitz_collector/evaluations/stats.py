@@ -9,6 +9,7 @@ from kibitz_collector.records import ReturnType
 from kibitz_collector.store.queries.evaluations import RunStatus
 from kibitz_collector.store.queries.evaluations_logs import RunLogFact, VerdictFact
 
+STALE_NS = 3600 * 1_000_000_000
 PERCENTILES = ("0", "25", "50", "75", "90", "95", "99", "99.9", "100")
 
 
@@ -67,6 +68,7 @@ class RunStats:
     run_id: str
     version_id: str | None
     status: RunStatus
+    last_ns: int  # when it was made, its status changed, or its last Log came
     expected: int | None  # datapoints; None: it has no Dataset
     logs: int
     final_logs: int
@@ -82,6 +84,7 @@ def run_stats(
     run_id: str,
     version_id: str | None,
     status: RunStatus,
+    changed_ns: int,
     expected: int | None,
     logs: Iterable[RunLogFact],
     verdicts: Iterable[VerdictFact],
@@ -94,6 +97,7 @@ def run_stats(
         run_id=run_id,
         version_id=version_id,
         status=status,
+        last_ns=max([changed_ns, *(log.received_ns for log in logs)]),
         expected=expected,
         logs=len(logs),
         final_logs=sum(log.is_final for log in logs),
@@ -176,9 +180,13 @@ def percentile(ordered: Sequence[float], percent: float) -> float:
     return low if low == high else low * (1 - (place - below)) + high * (place - below)
 
 
-def overall_status(statuses: Iterable[RunStatus]) -> RunStatus:
-    """Return the status of an evaluation: what is least finished of its runs."""
-    found = set(statuses)
+def overall_status(runs: Sequence[RunStats], now_ns: int) -> RunStatus:
+    """Return the status of an evaluation: what is least finished of its runs, newest first.
+
+    An older run that nothing has come for in an hour does not count: who began it may be gone, and
+    whoever waits for the newest would wait for ever.
+    """
+    found = {run.status for run in runs if run is runs[0] or now_ns - run.last_ns < STALE_NS}
     if "running" in found:
         return "running"
     if "pending" in found or not found:

@@ -5,19 +5,20 @@ All of it follows from what is stored, so it may be done at any time, twice, and
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from kibitz_collector.evaluate.logs import record_of
-from kibitz_collector.evaluations.giving_up import hopeless, stand_in
+from kibitz_collector.evaluations.giving_up import GivenUp, hopeless, never_told, stand_in
 from kibitz_collector.evaluations.joining import match_inputs, match_named
+from kibitz_collector.records import LogDetail
 from kibitz_collector.store import Session, Store
 from kibitz_collector.store.queries import evaluation as evaluator_queries
 from kibitz_collector.store.queries import evaluations as queries
 from kibitz_collector.store.queries import evaluations_gaps as gaps
 from kibitz_collector.store.queries import logs as log_queries
-from kibitz_collector.store.queries.datapoints import DatapointView, count_datapoints
+from kibitz_collector.store.queries.evaluation import EvaluatorView
 from kibitz_collector.store.queries.evaluations import OPEN, RunStatus, RunView, UsedEvaluator
-from kibitz_collector.store.queries.evaluations_gaps import Unjudged
+from kibitz_collector.store.queries.evaluations_gaps import LogCounts, Unjudged
 from kibitz_collector.store.writes import evaluations_runs as writes
 from kibitz_collector.store.writes import jobs
 from kibitz_collector.store.writes.evaluations_runs import Origin
@@ -29,39 +30,42 @@ what the app does every day."""
 QUIET_NS = 30 * 1_000_000_000
 """How long nothing must have come for a run before judgments are given up that cannot come."""
 _ROUNDS = 8
+_SHARE = 20  # a run is left alone for so many times as long as looking after it took
 
 
-@dataclass(slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class _Needs:
     """What a run is still without."""
 
-    expected: int | None  # datapoints; None: it has no Dataset
-    missing: list[DatapointView]
-    log_count: int
-    open_count: int
-    last_log_ns: int
-    unjudged: list[tuple[UsedEvaluator, list[Unjudged]]] = field(default_factory=list)
+    is_missing_logs: bool
+    counts: LogCounts
+    unjudged: Sequence[tuple[UsedEvaluator, Sequence[Unjudged]]]  # by Evaluators here
+    outside: Sequence[UsedEvaluator]  # who has not judged all
 
     @property
-    def has_all_logs(self) -> bool:
-        if self.expected is None:
-            return self.log_count > 0 and self.open_count == 0
-        return not self.missing and self.open_count == 0
+    def is_complete(self) -> bool:
+        return not (self.is_missing_logs or self.unjudged or self.outside)
 
 
 class RunTender:
-    """Tends all open runs, as a worker."""
+    """Tends all open runs, as a worker; a large one more seldom, so that it costs little."""
 
     def __init__(self, store: Store, clock: Clock = time.time_ns) -> None:
         self._store = store
         self._clock = clock
+        self._due: dict[str, float] = {}  # by run, on the monotonic clock
 
     def run_once(self) -> bool:
         """Tend what is open; False: it waits for others."""
         with self._store.read() as session:
             runs = queries.open_runs(session)
         for run in runs:
-            _tend(self._store, run, self._clock())
+            start = time.monotonic()
+            if start >= self._due.get(run.id, 0.0):
+                _tend(self._store, run, self._clock())
+                end = time.monotonic()
+                self._due[run.id] = end + _SHARE * (end - start)
+        self._due = {run.id: self._due[run.id] for run in runs}
         return False
 
 
@@ -100,29 +104,25 @@ def _tend(store: Store, run: RunView, now_ns: int) -> None:
 
 
 def _read_needs(session: Session, run: RunView) -> _Needs:
-    expected, missing = None, []
-    if run.dataset_version_id is not None:
-        expected = count_datapoints(session, run.dataset_version_id)
-        missing = gaps.missing_datapoints(session, run)
-    log_count, open_count, last_log_ns = gaps.count_run_logs(session, run)
-    needs = _Needs(
-        expected=expected,
-        missing=missing,
-        log_count=log_count,
-        open_count=open_count,
-        last_log_ns=last_log_ns,
-    )
+    counts = gaps.count_run_logs(session, run)
+    is_missing = counts.open_logs > 0
+    if run.dataset_version_id is None:
+        is_missing = is_missing or not counts.logs
+    else:
+        is_missing = is_missing or gaps.has_missing(session, run)
+    unjudged, outside = [], []
     for evaluator in queries.evaluators_of_run(session, run.id):
-        found = gaps.unjudged_logs(session, run, evaluator)
-        if found:
-            needs.unjudged.append((evaluator, found))
-    return needs
+        if not evaluator.orchestrated:
+            outside += [evaluator] if gaps.has_unjudged(session, run, evaluator) else []
+        elif found := gaps.unjudged_logs(session, run, evaluator):
+            unjudged.append((evaluator, found))
+    return _Needs(is_missing_logs=is_missing, counts=counts, unjudged=unjudged, outside=outside)
 
 
 def _next_status(run: RunView, needs: _Needs) -> RunStatus:
-    if needs.has_all_logs and not needs.unjudged:
+    if needs.is_complete:
         return "completed"
-    return "running" if run.orchestrated or needs.log_count else run.status
+    return "running" if run.orchestrated or needs.counts.logs else run.status
 
 
 def _help(store: Store, run: RunView, needs: _Needs, now_ns: int) -> bool:
@@ -135,15 +135,19 @@ def _help(store: Store, run: RunView, needs: _Needs, now_ns: int) -> bool:
 
 
 def _let_join(store: Store, run: RunView, needs: _Needs, now_ns: int) -> bool:
-    if run.orchestrated or run.version_id is None or not needs.missing:
+    has_both = run.version_id is not None and run.dataset_version_id is not None
+    if run.orchestrated or not has_both or not needs.is_missing_logs:
         return False
-    origin: Origin = "datapoint"
     with store.read() as session:
-        joins = match_named(needs.missing, gaps.loose_logs(session, run, with_datapoint=True))
-        if not joins and now_ns - run.created_ns < MATCH_INPUTS_NS:
-            origin = "inputs"
+        named = gaps.loose_logs(session, run, with_datapoint=True)
+        loose: list[LogDetail] = []
+        if now_ns - run.created_ns < MATCH_INPUTS_NS:
             loose = gaps.loose_logs(session, run, with_datapoint=False)
-            joins = match_inputs(needs.missing, loose)
+        missing = gaps.missing_datapoints(session, run) if named or loose else []
+    origin: Origin = "datapoint"
+    joins = match_named(missing, named)
+    if not joins:
+        origin, joins = "inputs", match_inputs(missing, loose)
     if not joins:
         return False
     with store.write() as session:
@@ -154,8 +158,6 @@ def _let_join(store: Store, run: RunView, needs: _Needs, now_ns: int) -> bool:
 def _ask_for_judgments(store: Store, run: RunView, needs: _Needs) -> bool:
     has_asked = False
     for evaluator, unjudged in needs.unjudged:
-        if not evaluator.orchestrated:
-            continue
         new = [one.log_id for one in unjudged if one.job_state is None]
         detached = [one.log_id for one in unjudged if one.is_detached]
         if not new and not detached:
@@ -180,19 +182,22 @@ def _ask_for_judgments(store: Store, run: RunView, needs: _Needs) -> bool:
 
 def _give_up(store: Store, run: RunView, needs: _Needs, now_ns: int) -> bool:
     """Write down as failed what nobody will judge any more, so that the run can end."""
-    if not needs.unjudged:
-        return False
+    given_up: list[GivenUp] = []
     with store.read() as session:
-        last_ns = max(needs.last_log_ns, gaps.last_judged_ns(session, run))
-        is_quiet = needs.has_all_logs and now_ns - last_ns > QUIET_NS
-        views = {
-            used.version_id: evaluator_queries.get_evaluator(
-                session, run.workspace_id, used.evaluator_id, used.version_id
-            )
-            for used, _ in needs.unjudged
-        }
-    given_up = hopeless(needs.unjudged, views, is_quiet=is_quiet)
-    records = [stand_in(one, now_ns) for one in given_up]
-    if records:
-        store.ingest(run.workspace_id, records)
-    return bool(records)
+        for used, unjudged in needs.unjudged:
+            given_up += hopeless(_view(session, run, used), unjudged)
+        if needs.outside and needs.counts.by_inputs and not needs.is_missing_logs:
+            last_ns = max(needs.counts.last_ns, gaps.last_judged_ns(session, run))
+            if now_ns - last_ns > QUIET_NS:
+                for used in needs.outside:
+                    unjudged = gaps.unjudged_logs(session, run, used)
+                    given_up += never_told(_view(session, run, used), unjudged)
+    if given_up:
+        store.ingest(run.workspace_id, [stand_in(one, now_ns) for one in given_up])
+    return bool(given_up)
+
+
+def _view(session: Session, run: RunView, used: UsedEvaluator) -> EvaluatorView:
+    return evaluator_queries.get_evaluator(
+        session, run.workspace_id, used.evaluator_id, used.version_id
+    )

@@ -38,6 +38,7 @@ def judged(judge: Judge, count: int = 4, **more: Any) -> JudgeStats:
 def run(number: int, *judges: JudgeStats, **more: Any) -> RunStats:
     said: dict[str, Any] = {
         "status": "completed",
+        "last_ns": 0,
         "expected": 4,
         "logs": 4,
         "final_logs": 4,

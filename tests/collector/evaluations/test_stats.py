@@ -9,8 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kibitz_collector.evaluations.stats import (
+    STALE_NS,
     Judge,
     Numbers,
+    RunStats,
     add_up,
     judge_stats,
     overall_status,
@@ -113,6 +115,7 @@ def test_a_run_is_added_up() -> None:
         run_id="rn_1",
         version_id="prv_1",
         status="running",
+        changed_ns=5,
         expected=3,
         logs=[
             log("a", cost_usd=0.5, tokens=3),
@@ -125,6 +128,7 @@ def test_a_run_is_added_up() -> None:
     assert (found.logs, found.final_logs, found.error_logs) == (3, 2, 1)
     assert (found.latency_s.mean, found.cost_usd.sum, found.tokens.sum) == (2.0, 0.5, 3.0)
     assert found.judges[0].trues == 1
+    assert found.last_ns == 5
 
 
 def test_numbers_add_up() -> None:
@@ -155,7 +159,27 @@ def test_percentiles_rise_and_stay_within(values: list[float]) -> None:
         (["completed", "pending"], "pending"),
         (["completed", "cancelled"], "completed"),
         (["cancelled"], "cancelled"),
+        (["running", "completed"], "running"),
     ],
 )
 def test_an_evaluation_is_as_far_as_its_last_run(statuses: Any, status: str) -> None:
-    assert overall_status(statuses) == status
+    assert overall_status([added_up(one) for one in statuses], 10) == status
+
+
+def test_an_older_run_that_was_forgotten_does_not_count() -> None:
+    runs = [added_up("completed"), added_up("running")]
+    assert overall_status(runs, STALE_NS + 10) == "completed"
+    assert overall_status(runs[::-1], STALE_NS + 10) == "running"
+
+
+def added_up(status: Any) -> RunStats:
+    return run_stats(
+        run_id="rn_1",
+        version_id=None,
+        status=status,
+        changed_ns=5,
+        expected=None,
+        logs=[],
+        verdicts=[],
+        judges=[],
+    )

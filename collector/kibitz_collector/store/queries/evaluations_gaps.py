@@ -6,6 +6,7 @@ from typing import Any
 
 import orjson
 from sqlalchemy import ColumnElement, Select, and_, exists, func, select
+from sqlalchemy.sql.selectable import Subquery
 from sqlmodel import Session
 
 from kibitz_collector.records import LogDetail
@@ -44,25 +45,49 @@ class Unjudged:
         return self.job_state == "done" and (self.job_error or "").startswith("its monitor was ")
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LogCounts:
+    """What a run has."""
+
+    logs: int
+    open_logs: int
+    by_inputs: int  # that have joined it by their inputs
+    last_ns: int  # when the last one came; 0: there is none
+
+
+def has_missing(session: Session, run: RunView) -> bool:
+    """Tell whether a datapoint has no finished Log in a run."""
+    statement = _missing(run, MEMBER.c.datapoint_id).limit(1)
+    return session.connection().execute(statement).first() is not None
+
+
 def missing_datapoints(session: Session, run: RunView) -> list[DatapointView]:
     """Return the datapoints that have no finished Log in a run, in their order."""
+    statement = (
+        _missing(run, DATAPOINT.c.id, DATAPOINT.c.content)
+        .join(DATAPOINT, DATAPOINT.c.id == MEMBER.c.datapoint_id)
+        .order_by(MEMBER.c.position)
+    )
+    rows = session.connection().execute(statement)
+    return [DatapointView(id=row.id, content=orjson.loads(row.content)) for row in rows]
+
+
+def _missing(run: RunView, *columns: ColumnElement[Any]) -> Select[Any]:
     member = members([run.id])
     done = (
         select(member.c.datapoint_id)
         .join(LOG, LOG.c.seq == member.c.seq)
         .where(member.c.datapoint_id.is_not(None), LOG.c.status != "incomplete")
     )
-    rows = session.connection().execute(
-        select(DATAPOINT.c.id, DATAPOINT.c.content)
-        .join(MEMBER, MEMBER.c.datapoint_id == DATAPOINT.c.id)
+    return (
+        select(*columns)
+        .select_from(MEMBER)
         .where(MEMBER.c.version_id == run.dataset_version_id, MEMBER.c.datapoint_id.not_in(done))
-        .order_by(MEMBER.c.position)
     )
-    return [DatapointView(id=row.id, content=orjson.loads(row.content)) for row in rows]
 
 
-def count_run_logs(session: Session, run: RunView) -> tuple[int, int, int]:
-    """Return how many Logs a run has, how many of them are open, and when the last one came."""
+def count_run_logs(session: Session, run: RunView) -> LogCounts:
+    """Count the Logs of a run."""
     member = members([run.id])
     row = (
         session.connection()
@@ -70,6 +95,7 @@ def count_run_logs(session: Session, run: RunView) -> tuple[int, int, int]:
             select(
                 func.count(),
                 func.count().filter(LOG.c.status == "incomplete"),
+                func.count().filter(member.c.origin == "inputs"),
                 func.max(LOG.c.received_ns),
             )
             .select_from(member)
@@ -77,27 +103,24 @@ def count_run_logs(session: Session, run: RunView) -> tuple[int, int, int]:
         )
         .one()
     )
-    return row[0], row[1], row[2] or 0
+    return LogCounts(logs=row[0], open_logs=row[1], by_inputs=row[2], last_ns=row[3] or 0)
+
+
+def has_unjudged(session: Session, run: RunView, evaluator: UsedEvaluator) -> bool:
+    """Tell whether this Evaluator has not judged a finished Log of a run."""
+    member = members([run.id])
+    statement = _unjudged(run, evaluator, member, LOG.c.seq).limit(1)
+    return session.connection().execute(statement).first() is not None
 
 
 def unjudged_logs(
     session: Session, run: RunView, evaluator: UsedEvaluator, limit: int = 500
 ) -> list[Unjudged]:
-    """Return finished Logs of a run without a judgment of this Evaluator.
+    """Return finished Logs of a run that this Evaluator has not judged.
 
-    Of one whose judgments come from outside, any Version's counts: who judges may have changed.
+    First those that nobody has been asked about.
     """
     member = members([run.id])
-    by_it = JUDGMENT.c.evaluator_version_id == evaluator.version_id
-    if not evaluator.orchestrated:
-        by_it = JUDGMENT.c.evaluator_id == evaluator.evaluator_id
-    is_judged = exists(
-        select(JUDGMENT.c.seq).where(
-            JUDGMENT.c.workspace_id == run.workspace_id,
-            JUDGMENT.c.judged_log_id == LOG.c.id,
-            by_it,
-        )
-    )
     other = JOB.alias("other")
     is_its_job = and_(
         other.c.workspace_id == run.workspace_id,
@@ -107,13 +130,11 @@ def unjudged_logs(
     newest = select(func.max(other.c.id)).where(is_its_job).scalar_subquery()
     state = select(STATE.c.state).where(STATE.c.version_id == evaluator.version_id)
     is_suspended = session.connection().execute(state).scalar() == "suspended"
+    columns = (LOG.c.id, member.c.origin, JOB.c.state, JOB.c.last_error)
     rows = session.connection().execute(
-        select(LOG.c.id, member.c.origin, JOB.c.state, JOB.c.last_error)
-        .select_from(member)
-        .join(LOG, LOG.c.seq == member.c.seq)
+        _unjudged(run, evaluator, member, *columns)
         .outerjoin(JOB, JOB.c.id == newest)
-        .where(LOG.c.status != "incomplete", ~is_judged)
-        .order_by(JOB.c.state.is_not(None), LOG.c.seq)  # first what nobody has been asked about
+        .order_by(JOB.c.state.is_not(None), LOG.c.seq)
         .limit(limit)
     )
     return [
@@ -126,6 +147,32 @@ def unjudged_logs(
         )
         for row in rows
     ]
+
+
+def _unjudged(
+    run: RunView, evaluator: UsedEvaluator, member: Subquery, *columns: ColumnElement[Any]
+) -> Select[Any]:
+    """Select finished Logs without a judgment of this Evaluator's Version.
+
+    Of one whose judgments come from outside, any Version's counts: who judges may have changed.
+    """
+    by_it = JUDGMENT.c.evaluator_version_id == evaluator.version_id
+    if not evaluator.orchestrated:
+        # By the judged Log, not by the Evaluator's index: it may have judged millions.
+        by_it = func.coalesce(JUDGMENT.c.evaluator_id, "") == evaluator.evaluator_id
+    is_judged = exists(
+        select(JUDGMENT.c.seq).where(
+            JUDGMENT.c.workspace_id == run.workspace_id,
+            JUDGMENT.c.judged_log_id == LOG.c.id,
+            by_it,
+        )
+    )
+    return (
+        select(*columns)
+        .select_from(member)
+        .join(LOG, LOG.c.seq == member.c.seq)
+        .where(LOG.c.status != "incomplete", ~is_judged)
+    )
 
 
 def last_judged_ns(session: Session, run: RunView) -> int:

@@ -148,7 +148,8 @@ def verdict_facts(
             JUDGMENT,
             and_(JUDGMENT.c.workspace_id == workspace_id, JUDGMENT.c.judged_log_id == LOG.c.id),
         )
-        .where(JUDGMENT.c.evaluator_id.in_(evaluator_ids))
+        # By the judged Log, not by the Evaluator's index: it may have judged millions.
+        .where(func.coalesce(JUDGMENT.c.evaluator_id, "").in_(evaluator_ids))
     )
     return [_verdict(row) for row in session.connection().execute(statement)]
 
