@@ -21,7 +21,10 @@ SCENARIOS = {
     "13": "a Prompt's call",
     "17": "the query's environment and the body's",
     "23": "an Agent that waits",
+    "agents": "an Agent that calls an Agent",
     "failures": "a provider's errors",
+    "settings": "all that a call can say",
+    "templates": "Tools and Jinja in templates",
     "tools": "a Tool's code and variables",
 }
 EVENTS = {
@@ -88,6 +91,14 @@ def test_calls_through_the_sdk(
         assert [m["content"] for m in asked["messages"]] == ["You are Ada.", "hi"]
         assert asked["temperature"] == 0.5
         assert len(model.requests) == 3
+    if scenario == "settings":
+        asked, key = model.requests[0].body, model.requests[0].headers["authorization"]
+        assert key == "Bearer sk-of-the-caller"
+        assert (asked["seed"], asked["stop"], asked["top_logprobs"]) == (7, ["END"], 2)
+        assert asked["tool_choice"]["function"] == {"name": "add"}
+        assert asked["response_format"]["json_schema"]["schema"] == {"type": "object"}
+        _text, picture = asked["messages"][0]["content"]
+        assert picture["image_url"]["url"] == "https://a.example/this.png"
 
 
 def test_stream_begins_before_the_model_has_ended(calling: Served, model: WireServer) -> None:

@@ -170,12 +170,92 @@ def call_an_agent(client: Humanloop) -> None:
     assert "".join(pieces) == "so: 3, yes"
 
 
+def say_everything(client: Humanloop) -> None:
+    """Settings, pictures, schemas, tools and their choice go out; an unsaved call is empty."""
+    picture: Any = {"type": "image_url", "image_url": {"url": "https://a.example/{{name}}.png"}}
+    template: list[Any] = [
+        {"role": "user", "content": [{"type": "text", "text": "What is {{name}}?"}, picture]}
+    ]
+    prompt: dict[str, Any] = {
+        "model": "gpt-4o",
+        "template": template,
+        "seed": 7,
+        "stop": ["END"],
+        "reasoning_effort": "low",
+        "response_format": {"type": "json_schema", "json_schema": {"type": "object"}},
+        "tools": [ADD["function"]],
+    }
+    answer = client.prompts.call(
+        path="all",
+        prompt=prompt,
+        inputs={"name": "this"},
+        messages=HI,
+        logprobs=2,
+        tool_choice={"type": "function", "function": {"name": "add"}},
+        provider_api_keys={"openai": "sk-of-the-caller"},
+        user="u1",
+        source="tests",
+        metadata={"plan": "pro"},
+    )
+    stored = client.logs.get(answer.id)
+    assert (stored["user"], stored["source"], stored["metadata"]["plan"]) == ("u1", "tests", "pro")
+    assert stored["provider_request"]["seed"] == 7
+    unsaved = client.prompts.call(path="all", messages=HI, inputs={"name": "x"}, save=False)
+    kept = client.logs.get(unsaved.id)
+    assert (kept["output"], kept["inputs"], kept["save"]) == (None, {}, False), kept
+
+
+def fill_templates(client: Humanloop) -> None:
+    """Snippets, code and Jinja stand in templates; what cannot be called is said."""
+    client.tools.upsert(path="tone", tool_type="snippet", setup_values={"formal": "Be formal."})
+    client.tools.upsert(path="add", **ADD)
+    template: list[Any] = [{"role": "system", "content": '{{ tone("formal") }} {{ add(one, 2) }}'}]
+    answer = client.prompts.call(
+        path="p", prompt={"model": "gpt-4o", "template": template}, inputs={"one": 1}, messages=HI
+    )
+    assert answer.logs[0].output == "you said hi"
+    (child,) = client.logs.get(answer.id)["trace_children"]
+    assert child["output"] == "3", child
+    jinja: dict[str, Any] = {
+        "model": "gpt-4o",
+        "template_language": "jinja",
+        "template": [{"role": "user", "content": "{% for n in all %}{{ n }};{% endfor %}"}],
+    }
+    answer = client.prompts.call(path="j", prompt=jinja, inputs={"all": ["a", "b"]})
+    assert answer.logs[0].output == "you said a;b;"
+    jinja["template"] = [{"role": "user", "content": "{{ ''.__class__ }}"}]
+    assert refused(lambda: client.prompts.call(path="j", prompt=jinja)).status_code == 422
+    pairs = {str(number): "x" for number in range(11)}
+    error = refused(lambda: client.tools.upsert(path="w", tool_type="snippet", setup_values=pairs))
+    assert error.status_code == 422
+
+
+def call_agents_from_agents(client: Humanloop) -> None:
+    """An Agent linked as a Tool is run, and its answer handed on."""
+    template: list[Any] = [{"role": "user", "content": "sum {{a}} {{b}}"}]
+    inner = client.agents.upsert(path="below/add", model="gpt-4o", template=template)
+    tools: list[Any] = [{"type": "file", "link": {"file_id": inner.id}}]
+    outer: dict[str, Any] = {"model": "gpt-4o", "tools": tools}
+    messages: list[Any] = [{"role": "user", "content": "use add"}]
+    answer = client.agents.call(
+        path="above", agent=outer, messages=messages, include_trace_children=True
+    )
+    assert (answer.log_status, answer.output) == ("complete", "so: you said sum 1 2")
+    outputs = [child.output for child in answer.trace_children]
+    assert "you said sum 1 2" in outputs, outputs
+    kinds = [event.type for event in client.agents.call_stream(path="above", messages=messages)]
+    assert {"tool_start", "tool_end", "agent_turn_end"} <= set(kinds)
+
+
 SCENARIOS = {
     "13": call_a_prompt,
     "14": stream_a_prompt,
     "17": choose_a_version,
     "23": call_an_agent,
+    "agents": call_agents_from_agents,
     "failures": tell_failures,
+    "settings": say_everything,
+    "templates": fill_templates,
     "tools": call_a_tool,
 }
 

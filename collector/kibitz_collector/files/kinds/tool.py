@@ -72,14 +72,20 @@ def function_of(content: Mapping[str, Any], name: str) -> Json | None:
 
 
 def parameter_names(content: Mapping[str, Any]) -> list[str]:
-    """Return what the arguments of a call in a template are called, in their order."""
+    """Return what the arguments of a call in a template are called, in their order.
+
+    Code knows best; else it is what the model is told.
+    """
     function = content.get("function")
-    parameters = function.get("parameters") if isinstance(function, dict) else None
+    told = function if isinstance(function, dict) else {}
+    written = _signature(str(content.get("source_code") or ""), told.get("name"))
+    if written:
+        return written
+    parameters = told.get("parameters")
     properties = parameters.get("properties") if isinstance(parameters, dict) else None
     if isinstance(properties, dict) and properties:
         return list(properties)
-    known = _properties(content)
-    return list(known) if known is not None else _signature(str(content.get("source_code") or ""))
+    return list(_properties(content) or {})
 
 
 _DESCRIPTIONS = {
@@ -112,13 +118,14 @@ def _is_open(params: Any, name: str) -> bool:
     return not isinstance(params, dict) or params[name] in (None, "")
 
 
-def _signature(source: str) -> list[str]:
-    """Return the parameters of the last function; nothing of the source is run or compiled."""
-    found = list(_SIGNATURE.finditer(source))
+def _signature(source: str, name: Any) -> list[str]:
+    """Return the parameters of the function `name`, else of the last one; nothing is compiled."""
+    found = {match[1]: match.end() for match in _SIGNATURE.finditer(source)}
     if not found:
         return []
+    start = found[name] if name in found else list(found.values())[-1]
     depth, written, inner = 0, list[str](), ""
-    for character in _QUOTED.sub("", source[found[-1].end() :]):
+    for character in _QUOTED.sub("", source[start:]):
         if character == ")" and depth == 0:
             break
         depth += (character in "([{") - (character in ")]}")
