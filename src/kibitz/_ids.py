@@ -26,15 +26,9 @@ def new_trace_id() -> int:
 
 def new_span_id() -> int:
     """Return a random span id, never 0."""
-    if os.getpid() != _pid:
+    if os.getpid() != _pid:  # uWSGI forks without Python's hooks
         _reseed()
     return _bits(64) or 1
-
-
-def look_for_fork() -> None:
-    """Notice a fork before anything is written: uWSGI forks without Python's hooks."""
-    if os.getpid() != _pid:
-        _reseed()
 
 
 def _reseed() -> None:

@@ -62,8 +62,6 @@ class Runtime:
 
     def emit(self, kind: int, payload: bytes, is_strict: bool = False) -> None:
         """Redact one record and keep it."""
-        if kind == LOG_RECORD:  # a span had to ask for its id
-            _ids.look_for_fork()
         redactor = self.redactor
         self.put(kind, payload if redactor is None else redactor(payload, is_strict))
 

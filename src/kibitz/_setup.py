@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from kibitz import _directory, _ids, _orphans, _runtime
+from kibitz import _directory, _ids, _orphans, _runtime, _transport
 from kibitz._otel import is_private, record_also, visibility
 from kibitz._record import VERSION
 from kibitz._redact import build_redactor, let_threads_die
@@ -27,7 +27,8 @@ log = logging.getLogger("kibitz")
 _AGENT = f"kibitz/{VERSION} Python/{sys.version_info.major}.{sys.version_info.minor}"
 
 _LEAVE_S = 0.02  # for other threads to come out of a search for secrets
-# Of the time for an exit, what the interpreter gets for its own end: 0.05 s, but 0.4 s on a busy machine.
+# Of the time for an exit, what the interpreter gets for its own end: it takes 0.05 s, on a busy
+# machine 0.4 s.
 _OWN_END_S, _OWN_END_SHARE = 0.3, 0.15
 
 # What a forked child inherits is kept, so that freeing it closes no descriptor that is someone
@@ -65,6 +66,8 @@ class Outlet:
     def put(self, kind: int, payload: bytes) -> None:
         """Keep one record; never raises."""
         try:
+            if os.getpid() != self._pid:  # uWSGI forks without Python's hooks
+                self.renew()
             self.spool.put(kind, payload)
             if not self.sender.is_running:
                 self.sender.start()
@@ -258,7 +261,11 @@ def _hook() -> None:
     _ids.on_fork.append(_after_fork)
     _hook_celery()
     if hasattr(os, "register_at_fork"):
-        os.register_at_fork(before=_before_fork, after_in_child=_after_fork_in_child)
+        os.register_at_fork(
+            before=_before_fork,
+            after_in_parent=_transport.after_fork,
+            after_in_child=_after_fork_in_child,
+        )
 
 
 def _at_exit() -> None:
@@ -274,6 +281,7 @@ def _at_exit() -> None:
 
 def _before_fork() -> None:
     """A child of `multiprocessing` ends by `os._exit` and runs no exit hooks but its own."""
+    _transport.before_fork()
     util = sys.modules.get("multiprocessing.util")
     if util is not None and _outlet is not None:
         util.register_after_fork(_outlet, _finalize_in_child)
@@ -289,6 +297,7 @@ def _after_fork() -> None:
 
 
 def _after_fork_in_child() -> None:
+    _transport.after_fork()
     _after_fork()
     if _outlet is not None:
         _hook_celery()

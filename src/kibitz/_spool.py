@@ -175,7 +175,6 @@ class Spool:
         if segment is not None and segment.append(kind, sequence, payload):
             self.segments.append(segment)
             self._segment, self._wake_at = segment, segment.written + WAKE_BYTES
-            self.wake_sender()
             return True
         if segment is None and not self.trouble:
             return False
@@ -399,9 +398,12 @@ class Spool:
         """Bring the ledger up to date; on the sender's thread."""
         if self._is_prepared and self.produced:
             self._ledger.open()
-        with self._lock:
-            self._settled = settled
-            self._ledger.write(self._counts())
+        if self._lock.acquire(True, 0.2):
+            try:
+                self._settled = settled
+                self._ledger.write(self._counts())
+            finally:
+                self._lock.release()
 
     def close_ledger(self, settled: Settled) -> None:
         """Leave the ledger to be read, if it has something to tell."""

@@ -6,17 +6,43 @@ import contextlib
 import gzip
 import os
 import time
+from _thread import allocate_lock
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-# `http.client` takes 15 ms to import: left to the sender's thread.
 if TYPE_CHECKING:
     import http.client
 
 _LONGEST_REPLY_BYTES = 2**16
 _LONGEST_RETRY_AFTER_S = 300.0
+
+
+# A child that is forked while another thread imports waits for ever where it needs the same module.
+_importing = allocate_lock()
+_LONGEST_IMPORT_S = 2.0
+_is_held = False
+
+
+def load_http() -> None:
+    """Import what a request needs: 15 ms, left to the sender's thread."""
+    with _importing:
+        import http.client  # noqa: F401
+
+        "a".encode("idna")  # what looking up a name imports
+
+
+def before_fork() -> None:
+    """Let an import end, and none begin."""
+    global _is_held
+    _is_held = _importing.acquire(True, _LONGEST_IMPORT_S)
+
+
+def after_fork() -> None:
+    """In parent and child: imports may begin again."""
+    if _is_held:
+        _importing.release()
 
 
 class Unreachable(Exception):
@@ -56,6 +82,7 @@ class Transport:
 
         Raises: Unreachable: it is not known whether the body arrived.
         """
+        load_http()
         while True:
             encoding = self._encodings[0]
             reply = self._post_once(path, body, headers, encoding)
