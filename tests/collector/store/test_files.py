@@ -8,7 +8,7 @@ from tests.collector.store.facts import WORKSPACE, log, rows, stored
 
 def reference(content: dict[str, Any] | None = None, **fields: Any) -> FileReference:
     return FileReference(
-        kind=fields.pop("kind", "prompt"), path="support/reply", content=content or {}, **fields
+        kind=fields.pop("kind", "agent"), path="support/reply", content=content or {}, **fields
     )
 
 
@@ -72,7 +72,7 @@ def test_an_unknown_version_id_is_kept_for_new_content_only(store: Store) -> Non
 def test_another_kind_of_thing_at_the_same_path_gets_a_place_beside_it(store: Store) -> None:
     versions_of(store, reference({"model": "a"}), reference(kind="tool"), reference(kind="tool"))
     assert {(file["kind"], file["path"]) for file in rows(store, File)} == {
-        ("prompt", "support/reply"),
+        ("agent", "support/reply"),
         ("tool", "support/reply (tool)"),
     }
 

@@ -166,12 +166,22 @@ def call_every_operation(client: Humanloop) -> None:
         by_version = {"evaluator_version_id": judge.version_id}
         by_place = {"evaluator_id": judge.id, "environment_id": production}
         watched = group.update_monitoring(file.id, activate=[by_version, by_place])
-        assert [one.state for one in watched.evaluators] == ["active", "active"]
+        assert states(watched) == ["active", "active"]
         watched = group.update_monitoring(file.id, deactivate=[by_version])
-        assert [one.state for one in watched.evaluators] == ["inactive", "active"]
+        assert states(watched) == ["inactive", "active"]
         missing = {"evaluator_version_id": "evv_none"}
         refused(404, lambda: group.update_monitoring(file.id, activate=[missing]))  # noqa: B023
     call_directories(client)
+
+
+def made(files: Any) -> list[Any]:
+    """Leave out the two Evaluators that come with the first Prompt."""
+    return [one for one in files if one.path not in ("rating", "correction")]
+
+
+def states(file: Any) -> list[str]:
+    """Return the states of a File's Evaluators without those that every Prompt has."""
+    return [one.state for one in file.evaluators if made([one.version])]
 
 
 def call_group(
@@ -180,9 +190,9 @@ def call_group(
     file = group.upsert(path="x/f", version_name="one", **content)
     assert isinstance(file, kind), type(file)
     assert isinstance(group.get(file.id), kind)
-    assert [one.id for one in group.list(size=50)] == [file.id]
+    assert [one.id for one in made(group.list(size=50))] == [file.id]
     assert isinstance(client.files.retrieve_by_path(path="x/f"), kind)
-    assert [type(one) for one in client.files.list_files(size=50).records] == [kind]
+    assert [type(one) for one in made(client.files.list_files(size=50).records)] == [kind]
     assert [type(one) for one in group.list_versions(file.id).records] == [kind]
     assert isinstance(group.list_environments(file.id)[0].file, kind)
     names = (f"{verb}_{file.type}_version" for verb in ("update", "patch"))

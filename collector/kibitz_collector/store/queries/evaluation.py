@@ -17,6 +17,7 @@ from kibitz_collector.store.tables.counters import Counter
 from kibitz_collector.store.tables.files import File, Version
 from kibitz_collector.store.tables.jobs import Evaluator, EvaluatorState, Job, Monitor
 from kibitz_collector.store.tables.logs import Log, Trace
+from kibitz_collector.store.writes.defaults import DEFAULT_ORIGIN
 from kibitz_collector.store.writes.jobs import IDLE_CURSOR
 
 JOB, STATE = table(Job), table(EvaluatorState)
@@ -144,7 +145,7 @@ def list_evaluators(session: Session, workspace_id: int) -> list[EvaluatorView]:
 
 
 def list_monitors(session: Session, workspace_id: int) -> list[MonitorView]:
-    """Return all monitors, oldest first."""
+    """Return all monitors that somebody asked for, oldest first."""
     return _monitors(session, workspace_id, None)
 
 
@@ -222,6 +223,8 @@ def _monitors(session: Session, workspace_id: int, monitor_id: str | None) -> li
     statement = select(Monitor).where(Monitor.workspace_id == workspace_id)
     if monitor_id is not None:
         statement = statement.where(Monitor.id == monitor_id)
+    else:
+        statement = statement.where(Monitor.origin != DEFAULT_ORIGIN)
     monitors = session.exec(statement.order_by(col(Monitor.created_ns), col(Monitor.id))).all()
     evaluators = (
         {view.id: view for view in list_evaluators(session, workspace_id)} if monitors else {}

@@ -57,7 +57,7 @@ class Monitor(Table, table=True):
     scope: str = string(default="log")  # log, trace, session
     sample_rate: float = real(default=1.0)
     is_active: bool = True
-    origin: str = string(default="api")  # api; registered: by the SDK's `on=`
+    origin: str = string(default="api")  # api; registered: by the SDK's `on=`; default: by nobody
     created_ns: int = big()
     updated_ns: int = big()
 

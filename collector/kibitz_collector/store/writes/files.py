@@ -12,12 +12,18 @@ from sqlmodel import Session
 from kibitz_collector.errors import Conflict
 from kibitz_collector.files.identity import FILE_PREFIXES, content_hash, version_id
 from kibitz_collector.files.ids import random_id
+from kibitz_collector.files.kinds.evaluator import DEFAULT_EVALUATORS
 from kibitz_collector.records import FileKind, FileReference, FileRegistration, Json
 from kibitz_collector.store import dialect
 from kibitz_collector.store.rows import table
 from kibitz_collector.store.tables.counters import Counter
 from kibitz_collector.store.tables.files import Directory, File, Version
-from kibitz_collector.store.writes.defaults import DEPLOYMENT, ENVIRONMENT, deploy_first
+from kibitz_collector.store.writes.defaults import (
+    DEPLOYMENT,
+    ENVIRONMENT,
+    deploy_first,
+    expect_feedback,
+)
 
 FILE, VERSION, DIRECTORY = table(File), table(Version), table(Directory)
 COUNTER = table(Counter)
@@ -94,7 +100,8 @@ def resolve_files(
         known = cache.versions.get(key) or found.versions.get(key)
         result.append((file_id, known))
         if known is None:
-            wanted.append(_Wanted(file_id, reference.kind, reference.content, reference.version_id))
+            content = _known_content(reference) if _is_silent(reference) else reference.content
+            wanted.append(_Wanted(file_id, reference.kind, content, reference.version_id))
             found.versions[key] = ""  # asked for once
     made_ids = _versions(connection, workspace_id, wanted, made, now_ns)
     for want, made_id in zip(wanted, made_ids, strict=True):
@@ -185,6 +192,12 @@ def _is_silent(reference: FileReference) -> bool:
     return not reference.content and reference.version_id is None
 
 
+def _known_content(reference: FileReference) -> Json:
+    """Return what a File is known to be made of when its first sender does not say; {}: nothing."""
+    known = DEFAULT_EVALUATORS.get(reference.path) if reference.kind == "evaluator" else None
+    return dict(known or {})
+
+
 def _raw(reference: FileReference | _Wanted) -> bytes:
     content = orjson.dumps(reference.content, option=orjson.OPT_SORT_KEYS)
     return content + b"\0" + reference.version_id.encode() if reference.version_id else content
@@ -265,7 +278,10 @@ def _make_file(
     )
     # Another process may have been first.
     holder = _paths(connection, workspace_id, {path})[path]
-    return holder[0], holder[1], holder[0] == file_id
+    is_made = holder[0] == file_id
+    if is_made and reference.kind == "prompt":
+        expect_feedback(connection, workspace_id, path, now_ns)
+    return holder[0], holder[1], is_made
 
 
 def _versions(

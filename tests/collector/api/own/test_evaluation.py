@@ -105,7 +105,8 @@ def test_source_is_tried_without_saving_anything(client: TestClient) -> None:
     assert {one["log_id"] for one in sampled.json()} == {"log_a", "log_b"}
     made_up = client.post("/api/evaluators/try", json={"code": GOOD, "log": {"output": "fine"}})
     assert made_up.json()[0]["value"] is True
-    assert client.get("/api/evaluators").json() == []
+    saved = [one["path"] for one in client.get("/api/evaluators").json()]
+    assert saved == ["correction", "rating"]  # the Prompt's own
 
 
 def test_trial_shows_what_went_wrong_for_each_log(client: TestClient) -> None:

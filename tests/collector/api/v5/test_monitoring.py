@@ -50,8 +50,14 @@ def update(client: TestClient, url: str, status: int = 200, **body: Any) -> Any:
     assert answer.status_code == status, answer.text
     return [
         (one["version"]["version_id"], one["state"], one["version_reference"]["type"])
-        for one in answer.json().get("evaluators") or []
+        for one in asked_for(answer.json())
     ]
+
+
+def asked_for(file: Any) -> list[Any]:
+    """Return the Evaluators of a File without those that every Prompt has."""
+    shown = file.get("evaluators") or []
+    return [one for one in shown if one["version"]["path"] not in ("rating", "correction")]
 
 
 def in_force(client: TestClient) -> list[tuple[str | None, str]]:
@@ -109,12 +115,12 @@ def test_a_monitor_follows_the_deployment_of_its_evaluator(client: TestClient, p
     deploy = f"{url}/environments/{environment}"
     client.post(deploy, params={"version_id": two["version_id"]})
     assert in_force(client) == [("p", two["version_id"])]
-    shown = client.get(prompt).json()["evaluators"][0]["version_reference"]
+    shown = asked_for(client.get(prompt).json())[0]["version_reference"]
     assert shown["file"]["version_id"] == two["version_id"]
     assert shown["environment"]["name"] == "production"
     client.delete(deploy)
     assert in_force(client) == []
-    assert client.get(prompt).json()["evaluators"][0]["state"] == "inactive"
+    assert asked_for(client.get(prompt).json())[0]["state"] == "inactive"
     update(client, prompt, 404, activate=choice)
 
 
@@ -165,3 +171,75 @@ def test_deleting_ends_what_judged_and_what_was_judged(client: TestClient, promp
     assert in_force(client) == [("p", two["version_id"])]
     client.delete(prompt)
     assert in_force(client) == []
+
+
+def test_every_prompt_is_expected_to_be_rated_and_corrected_by_people(client: TestClient) -> None:
+    for path in ("a/p", "b/p"):
+        made = client.post("prompts", json={"path": path, "model": "m"}).json()
+        shown = made["evaluators"]
+        assert [(e["version"]["path"], e["state"]) for e in shown] == [
+            ("rating", "active"),
+            ("correction", "active"),
+        ]
+        rating, correction = (one["version"]["spec"] for one in shown)
+        assert (rating["evaluator_type"], rating["return_type"]) == ("human", "select")
+        assert rating["options"] == [
+            {"name": "good", "valence": "positive"},
+            {"name": "bad", "valence": "negative"},
+        ]
+        assert (correction["evaluator_type"], correction["return_type"]) == ("human", "text")
+        assert {one["version_reference"]["type"] for one in shown} == {"environment"}
+    again = client.post("prompts", json={"path": "a/p", "model": "other"}).json()
+    assert len(again["evaluators"]) == 2
+    listed = client.get("evaluators").json()
+    assert sorted(one["path"] for one in listed["records"]) == ["correction", "rating"]
+    assert in_force(client) == []
+    assert client.get("http://localhost/api/monitors").json() == []  # nobody asked for these
+
+
+def test_other_files_are_not_expected_to_be_rated(client: TestClient) -> None:
+    flow = client.post("flows", json={"path": "f", "attributes": {}}).json()
+    assert flow["evaluators"] == []
+    assert client.get("evaluators").json()["records"] == []
+
+
+def test_rating_can_be_switched_off_for_one_prompt(client: TestClient, prompt: str) -> None:
+    (rating, _) = client.get(prompt).json()["evaluators"]
+    reference = rating["version_reference"]
+    choice = {
+        "evaluator_id": reference["file"]["id"],
+        "environment_id": reference["environment"]["id"],
+    }
+    changed = client.post(f"{prompt}/evaluators", json={"deactivate": [choice]}).json()
+    states = [(one["version"]["path"], one["state"]) for one in changed["evaluators"]]
+    assert states == [("rating", "inactive"), ("correction", "active")]
+    changed = client.post(f"{prompt}/evaluators", json={"activate": [choice]}).json()
+    assert [one["state"] for one in changed["evaluators"]] == ["active", "active"]
+
+
+def test_prompts_follow_the_rating_that_is_deployed(client: TestClient, prompt: str) -> None:
+    spec = {**SPECS["human"], "options": [{"name": str(n)} for n in range(1, 6)]}
+    made = client.post("evaluators", json={"path": "rating", "spec": spec}).json()
+    environment = client.get(f"evaluators/{made['id']}/environments").json()[0]["id"]
+    client.post(
+        f"evaluators/{made['id']}/environments/{environment}",
+        params={"version_id": made["version_id"]},
+    )
+    (rating, _) = client.get(prompt).json()["evaluators"]
+    assert rating["version"]["version_id"] == made["version_id"]
+
+
+@pytest.mark.parametrize("kind", ["python", "human"])
+def test_own_evaluator_called_rating_is_used_only_when_people_judge(
+    client: TestClient, kind: str
+) -> None:
+    evaluator(client, kind, "rating")
+    made = client.post("prompts", json={"path": "p", "model": "m"}).json()
+    names = [one["version"]["path"] for one in made["evaluators"]]
+    assert names == (["rating", "correction"] if kind == "human" else ["correction"])
+    assert in_force(client) == []
+
+
+def test_prompt_may_be_called_rating(client: TestClient) -> None:
+    made = client.post("prompts", json={"path": "rating", "model": "m"}).json()
+    assert [one["version"]["path"] for one in made["evaluators"]] == ["correction"]

@@ -143,7 +143,7 @@ def test_contents_of_spans_are_shown_as_far_as_the_contract_has_a_form(client: T
     }.items():
         registration = FileRegistration(kind=kind, path=kind, content=content)  # type: ignore[arg-type]
         app.state.store.register_file(1, registration)
-    shown = {one["type"]: one for one in client.get("files").json()["records"]}
+    shown = {one["path"]: one for one in client.get("files").json()["records"]}
     assert (shown["prompt"]["model"], shown["prompt"]["template"]) == ("7", None)
     assert [tool["name"] for tool in shown["prompt"]["tools"]] == ["f", "g"]
     assert shown["tool"]["function"] is None

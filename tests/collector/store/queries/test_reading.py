@@ -155,7 +155,7 @@ def test_completion_offers_what_was_seen(store: Store) -> None:
         assert offered("metadata") == ["n", "plan"]
         assert offered("metadata.plan") == ["pro"]
         assert offered("flag") == ["late", "odd"]
-        assert offered("judgment") == []
+        assert offered("judgment") == ["correction", "rating"]
         assert offered("cost") == []
         assert "session" in offered("has")
         assert completion.distinct_values(session, WORKSPACE, "user", limit=1) == ["anna"]
@@ -174,7 +174,12 @@ def test_files_and_versions_are_read_with_where_they_are_deployed(store: Store) 
     with store.read() as session:
         page = files.list_files(session, WORKSPACE, limit=1)
         rest = files.list_files(session, WORKSPACE, cursor=page.next_cursor)
-        assert [one.path for one in (*page.items, *rest.items)] == ["a", "b"]
+        assert [one.path for one in (*page.items, *rest.items)] == [
+            "a",
+            "b",
+            "correction",
+            "rating",
+        ]
         assert files.list_files(session, WORKSPACE, kind="tool").items == []
         assert [one.path for one in files.list_files(session, WORKSPACE, path="b*").items] == ["b"]
         file = files.find_file(session, WORKSPACE, "b")
