@@ -5,6 +5,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -33,11 +34,18 @@ def clean_environment(**given: str) -> dict[str, str]:
 @pytest.fixture
 def serve(tmp_path: Path) -> Iterator[Callable[..., Served]]:
     """Start collectors; all are ended with the test."""
+    with serving(tmp_path) as start:
+        yield start
+
+
+@contextmanager
+def serving(folder: Path) -> Iterator[Callable[..., Served]]:
+    """Start collectors with their data in a folder; all are ended with the block."""
     started: list[Served] = []
 
     def start(*flags: str, database: Path | None = None) -> Served:
-        path = database or tmp_path / "kibitz.db"
-        errors = tmp_path / f"stderr-{len(started)}.txt"
+        path = database or folder / "kibitz.db"
+        errors = folder / f"stderr-{len(started)}.txt"
         command = [sys.executable, "-m", "kibitz", "serve", "--port", "0"]
         command += ["--database-url", f"sqlite:///{path}", *flags]
         with errors.open("w") as stream:
@@ -47,7 +55,7 @@ def serve(tmp_path: Path) -> Iterator[Callable[..., Served]]:
                 stderr=stream,
                 text=True,
                 env=clean_environment(),
-                cwd=tmp_path,
+                cwd=folder,
             )
         assert process.stdout is not None
         line = process.stdout.readline()
@@ -57,17 +65,23 @@ def serve(tmp_path: Path) -> Iterator[Callable[..., Served]]:
         started.append(served)
         return served
 
-    yield start
-    for served in started:
-        if served.process.poll() is None:
-            served.process.terminate()
-        try:
-            served.process.wait(20)
-        except subprocess.TimeoutExpired:
-            served.process.kill()
-            served.process.wait()
-        assert served.process.stdout is not None
-        served.process.stdout.close()
+    try:
+        yield start
+    finally:
+        for served in started:
+            _end(served)
+
+
+def _end(served: Served) -> None:
+    if served.process.poll() is None:
+        served.process.terminate()
+    try:
+        served.process.wait(20)
+    except subprocess.TimeoutExpired:
+        served.process.kill()
+        served.process.wait()
+    assert served.process.stdout is not None
+    served.process.stdout.close()
 
 
 @pytest.fixture

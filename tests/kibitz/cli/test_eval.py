@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.conftest import Served, clean_environment, serve
-from tests.kibitz.client.conftest import collector
+from tests.e2e.conftest import Served, clean_environment
+from tests.kibitz.client.conftest import collector, shared
 
-__all__ = ["collector", "serve"]
+__all__ = ["collector", "shared"]
 
 PROGRAM = """
 import sys

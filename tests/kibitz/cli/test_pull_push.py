@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 
 from kibitz.cli import pull, push
-from tests.e2e.conftest import Served, serve
-from tests.kibitz.client.conftest import CHAT, collector, said, upsert
+from tests.e2e.conftest import Served
+from tests.kibitz.client.conftest import CHAT, collector, said, shared, upsert
 
-__all__ = ["collector", "serve"]
+__all__ = ["collector", "shared"]
 
 Run = Callable[..., tuple[int, str]]
 AGENT = {"model": "gpt-4o", "max_iterations": 3, "template": [{"role": "user", "content": "go"}]}

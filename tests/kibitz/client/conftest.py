@@ -1,7 +1,7 @@
 """A served collector, and an app set up to use it."""
 
 import socket
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +9,8 @@ import httpx
 import pytest
 
 import kibitz
-from tests.e2e.conftest import Served, serve
+from kibitz.client import calls, prompts
+from tests.e2e.conftest import Served, serve, serving
 
 __all__ = ["serve"]
 
@@ -23,9 +24,29 @@ CHAT = {
 }
 
 
+@pytest.fixture(autouse=True)
+def nothing_known(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a test has asked of its collector, the next one asks again."""
+    monkeypatch.setattr(prompts, "_state", prompts._Prompts())
+    monkeypatch.setattr(calls, "_kinds", {})
+
+
+@pytest.fixture(scope="module")
+def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    """One collector for all tests of a module: starting one takes longer than most of them."""
+    with serving(tmp_path_factory.mktemp("collector")) as start:
+        yield start()
+
+
 @pytest.fixture
-def collector(serve: Callable[..., Served]) -> Served:
-    return serve()
+def collector(shared: Served) -> Served:
+    """The module's collector, without what the test before has made of Files."""
+    with shared.client() as client:
+        while files := client.get("/v5/files", params={"size": 100}).json()["records"]:
+            for file in files:
+                gone = client.delete(f"/v5/{file['type']}s/{file['id']}")
+                assert gone.status_code == 204, gone.text
+    return shared
 
 
 @pytest.fixture

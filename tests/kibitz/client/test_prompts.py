@@ -170,36 +170,21 @@ def test_a_killed_collector_is_not_missed_by_this_process_nor_by_the_next(
         kibitz.shutdown(0)
 
 
-@pytest.mark.parametrize(
-    "damage",
-    [
-        lambda path: path.write_bytes(b""),
-        lambda path: path.write_bytes(path.read_bytes()[:-20]),
-        lambda path: path.write_bytes(
-            path.read_bytes().replace(b"kind", b"rude").replace(b"m", b"n")
-        ),
-        lambda path: path.write_bytes(b"\xff" * 100),
-        lambda path: (path.unlink(), path.mkdir()),
-    ],
-    ids=["empty", "cut", "changed", "noise", "a folder"],
-)
 def test_a_damaged_cache_is_as_good_as_none_and_is_made_anew(
-    damage: Callable[[Path], None], serve: Callable[..., Served], tmp_path: Path
+    serve: Callable[..., Served], tmp_path: Path
 ) -> None:
     served = serve()
     spool = tmp_path / "spool"
     made = upsert(served, "prompts", path="support/reply", **CHAT)
     in_another_process(served.url, spool)
     (path,) = cached(spool)
-    damage(path)
+    path.write_bytes(path.read_bytes()[:-20])
     kill(served)
     kibitz.init(served.url, spool_dir=spool)
     try:
         assert kibitz.get_prompt("support/reply", default=DEFAULT).origin == "default"
         with pytest.raises(KibitzError, match="none was kept from before"):
             kibitz.get_prompt("support/reply")
-        if path.is_dir():
-            return
         back = restart(serve, served)
         assert kibitz.get_prompt("support/reply").origin == "collector"
         kill(back)
