@@ -1,6 +1,6 @@
 """Cohere: chat, whole and streamed, through version 2 of its API.
 
-Package `cohere>=5.11`. Source: Cohere API reference, chat v2, 2026-10.
+Package `cohere>=5.20`. Source: Cohere API reference, chat v2, 2026-10.
 """
 
 from collections.abc import Iterator

@@ -304,7 +304,7 @@ def _open(connection: Connection) -> Iterator[Any]:
     }
     if connection.base_url is not None:
         options["base_url"] = connection.base_url
-    client = genai.Client(api_key=connection.api_key, enterprise=False, http_options=options)
+    client = genai.Client(api_key=connection.api_key, vertexai=False, http_options=options)
     try:
         yield client
     finally:
