@@ -14,7 +14,7 @@ from typing import Any
 from kibitz import _runtime, _setup
 from kibitz._runtime import Runtime
 from kibitz.client.connection import Connection, connection_for, settings_now
-from kibitz.client.datasets import Dataset, Given, open_dataset
+from kibitz.client.datasets import Datapoint, Dataset, Given, open_dataset
 from kibitz.client.judges import Judge, Judgment, judges_of
 from kibitz.client.progress import Progress
 from kibitz.client.results import (
@@ -162,48 +162,61 @@ class _Evaluation:
     def run(self, name: str, workers: int, progress: Progress) -> None:
         """Run, judge and send everything; then wait for the collector's own judges."""
         first, *others = self.data.datapoints
-        # The first one by itself: what evaluators return decides what they are registered as.
-        probe = self._judge(self.subject.execute(self.runtime, first))
-        for judge in self.judges:
-            if judge.function is not None:
-                judge.settle_type(probe.judgments[judge.path].value)
-        self._begin(name)
-        done = {first.id: probe}
-        try:
-            with ThreadPoolExecutor(workers, thread_name_prefix="kibitz-evaluate") as pool:
-                waiting = [probe]
-                probe.execution.seal(self.run_id)
-                progress.step(self.subject.path)
-                runs = [pool.submit(self._run_one, datapoint) for datapoint in others]
-                try:
-                    for run in as_completed(runs):
-                        judged = run.result()
-                        done[judged.execution.datapoint.id] = judged
-                        waiting.append(judged)
-                        progress.step(self.subject.path)
-                        if len(waiting) >= _BATCH:
-                            self._send(waiting, workers)
-                            waiting = []
-                except BaseException:
-                    for run in runs:
-                        run.cancel()
-                    raise
-            self._send(waiting, workers)
-            remote = self._wait(progress)
-        except BaseException:
-            self._cancel()
-            raise
+        # Always on threads of ours: the caller's may be in an event loop, as in a notebook.
+        with ThreadPoolExecutor(workers, thread_name_prefix="kibitz-evaluate") as pool:
+            # The first one by itself: what evaluators return decides what they are registered as.
+            probe = pool.submit(self._judged, first).result()
+            for judge in self.judges:
+                if judge.function is not None:
+                    judge.settle_type(probe.judgments[judge.path].value)
+            self._begin(name)
+            try:
+                done = self._run_all(pool, probe, others, workers, progress)
+                remote = self._wait(progress)
+            except BaseException:
+                self._cancel()
+                raise
         self.rows = [self._row(done[datapoint.id], remote) for datapoint in self.data.datapoints]
 
-    def _run_one(self, datapoint: Any) -> _Judged:
-        judged = self._judge(self.subject.execute(self.runtime, datapoint))
+    def _run_all(
+        self,
+        pool: ThreadPoolExecutor,
+        probe: _Judged,
+        others: Sequence[Datapoint],
+        workers: int,
+        progress: Progress,
+    ) -> dict[str, _Judged]:
+        """Run the rest, and send what is said of it; returns all by datapoint."""
+        probe.execution.seal(self.run_id)
+        progress.step(self.subject.path)
+        done, waiting = {probe.execution.datapoint.id: probe}, [probe]
+        runs = [pool.submit(self._judged_and_sealed, datapoint) for datapoint in others]
+        try:
+            for run in as_completed(runs):
+                judged = run.result()
+                done[judged.execution.datapoint.id] = judged
+                waiting.append(judged)
+                progress.step(self.subject.path)
+                if len(waiting) >= _BATCH:
+                    self._send(waiting, workers)
+                    waiting = []
+        except BaseException:
+            for run in runs:
+                run.cancel()
+            raise
+        self._send(waiting, workers)
+        return done
+
+    def _judged_and_sealed(self, datapoint: Datapoint) -> _Judged:
+        judged = self._judged(datapoint)
         judged.execution.seal(self.run_id)
         return judged
 
-    def _judge(self, execution: Execution) -> _Judged:
+    def _judged(self, datapoint: Datapoint) -> _Judged:
+        execution = self.subject.execute(self.runtime, datapoint)
         log = execution.as_log(self.subject.path)
         judgments = {
-            judge.path: judge.judge(log, execution.datapoint.target)
+            judge.path: judge.judge(log, datapoint.target)
             for judge in self.judges
             if judge.function is not None
         }

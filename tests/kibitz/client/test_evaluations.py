@@ -180,6 +180,15 @@ def test_coroutines_and_generators_are_run_to_their_end(app: Served) -> None:
     assert outputs == [[1, 2, 3], ["01", "11", "21"], ["01", "11", "21"]]
 
 
+async def test_a_notebook_s_event_loop_is_not_in_the_way(app: Served) -> None:
+    async def coroutine(a: str, b: str) -> int:
+        await asyncio.sleep(0)
+        return int(a) + int(b)
+
+    result = kibitz.evaluate(coroutine, dataset=SUMS[:2], evaluators=[is_right], show=False)
+    assert result.score("is_right") == 1
+
+
 def test_messages_are_given_to_a_function_that_takes_them(app: Served) -> None:
     def answer(messages: list[dict[str, Any]], tone: str = "kind") -> str:
         return f"{tone}: {messages[0]['content']}"
