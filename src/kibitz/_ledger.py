@@ -18,7 +18,7 @@ from pathlib import Path
 import orjson
 
 from kibitz._directory import ALIVE, describe_process, is_running
-from kibitz._segment import abandon_map, allocate, is_open
+from kibitz._segment import SEGMENT, abandon_map, allocate, is_open
 
 try:
     import fcntl
@@ -47,6 +47,19 @@ class Counts:
     def is_unblemished(self) -> bool:
         """Whether every record arrived whole."""
         return self.sent >= self.produced and not (self.slimmed or self.rejected or self.dropped)
+
+    @property
+    def missed(self) -> int:
+        """How many the collector has not taken; of a process that is done, these are lost."""
+        return max(0, self.produced - self.sent - self.rejected)
+
+    def header(self) -> str:
+        """Write the totals as a request tells them to the collector."""
+        waiting = max(0, self.missed - self.dropped)
+        return (
+            f"produced={self.produced}; sent={self.sent}; waiting={waiting}; "
+            f"dropped={self.dropped}; rejected={self.rejected}"
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,6 +194,42 @@ def read_ledgers(directory: Path) -> Iterator[Ledger]:
             yield ledger
 
 
+def read_ledger(directory: Path, process: str) -> Ledger | None:
+    """Read one process's ledger."""
+    with contextlib.suppress(OSError):
+        return Ledger.from_bytes((directory / f"{process}{_SUFFIX}").read_bytes())
+    return None
+
+
+def untold(directory: Path) -> list[Ledger]:
+    """Ledgers of processes that are done, with losses the collector has not been told of."""
+    waiting = _waiting(directory)
+    return [
+        ledger
+        for ledger in read_ledgers(directory)
+        if ledger.counts.missed > ledger.told
+        and ledger.process not in waiting
+        and not ledger.is_alive
+    ]
+
+
+def _waiting(directory: Path) -> set[str]:
+    """Processes of which there are still files."""
+    with contextlib.suppress(OSError):
+        names = os.listdir(directory)
+        return {name.partition("-")[0] for name in names if name.endswith((SEGMENT, ".new"))}
+    return set()
+
+
+def mark_told(directory: Path, ledger: Ledger) -> None:
+    """Note that the collector knows of a dead process's losses."""
+    with contextlib.suppress(OSError):
+        path = directory / f"{ledger.process}{_SUFFIX}"
+        fd = os.open(path, os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW)
+        with open(fd, "r+b", buffering=0):
+            os.pwrite(fd, replace(ledger, told=ledger.counts.missed).to_bytes(), 0)
+
+
 def write_on(directory: Path, process: str, *, produced: int, sent: int, rejected: int) -> None:
     """Note what became of a dead process's records; `produced` is the least it can have made."""
     with contextlib.suppress(OSError):
@@ -202,9 +251,8 @@ def write_on(directory: Path, process: str, *, produced: int, sent: int, rejecte
 def sweep(directory: Path, max_age_s: float) -> None:
     """Remove ledgers of dead processes that tell of no loss, or of one long ago."""
     with contextlib.suppress(OSError):
-        names = os.listdir(directory)
-        waiting = {name.partition("-")[0] for name in names if name.endswith((".seg", ".new"))}
-        for name in names:
+        waiting = _waiting(directory)
+        for name in os.listdir(directory):
             process = name.removesuffix(_SUFFIX)
             if process == name or process in waiting or process in ALIVE:
                 continue

@@ -16,6 +16,7 @@ import orjson
 from kibitz import _directory, _orphans
 from kibitz._batch import (
     LOGS,
+    TRACES,
     Batch,
     Part,
     Source,
@@ -24,7 +25,7 @@ from kibitz._batch import (
     counted,
     parts_of,
 )
-from kibitz._ledger import sweep, write_on
+from kibitz._ledger import mark_told, read_ledger, sweep, untold, write_on
 from kibitz._orphans import Orphan
 from kibitz._pace import Pace
 from kibitz._segment import Record
@@ -41,6 +42,8 @@ MAX_BYTES = 4 * 2**20
 ADOPT_S = 5.0
 _SAY_AGAIN_S = 60.0
 _SWEEP_S = 600.0
+_TOTALS = "Kibitz-Totals"
+_NOTHING = b'{"resourceSpans":[]}'
 _STOP_S = 0.1  # what the thread gets to end, beyond the time given for sending
 _STUBBORN_TRIES = 5  # a batch that makes the collector fail this often is taken apart
 # The collector is not there, or does not know us: nothing is wrong with the records.
@@ -267,13 +270,35 @@ class Sender:
         body = body_of(part.path, batch.resource, records)
         self._is_posting = True
         try:
-            reply = self._transport.post(part.path, body, _accounting(batch, records))
+            headers = _accounting(batch, records) | self._totals_of(batch)
+            reply = self._transport.post(part.path, body, headers)
         except Unreachable:
             self._pace.fail(None)
             return False
         finally:
             self._is_posting = False
         return self._understand(batch, part, records, reply)
+
+    def _totals_of(self, batch: Batch) -> dict[str, str]:
+        """What became of all records of the process, as far as is known."""
+        if batch.is_own:
+            self._keep_ledger()
+            return {_TOTALS: self._spool.counts().header()}
+        ledger = read_ledger(self._spool.target.directory, batch.process)
+        return {} if ledger is None else {_TOTALS: ledger.counts.header()}
+
+    def _tell_losses(self) -> None:
+        """Tell the collector of dead processes whose losses no request of theirs told."""
+        directory = self._spool.target.directory
+        for ledger in untold(directory):
+            headers = {"Kibitz-Process": ledger.process, _TOTALS: ledger.counts.header()}
+            try:
+                reply = self._transport.post(TRACES, _NOTHING, headers)
+            except Unreachable:
+                return
+            if not 200 <= reply.status < 300:
+                return
+            mark_told(directory, ledger)
 
     def _understand(self, batch: Batch, part: Part, records: list[Record], reply: Reply) -> bool:
         status = reply.status
@@ -434,6 +459,7 @@ class Sender:
             self._adopt_at = now + ADOPT_S
             if now >= self._sweep_at:
                 self._sweep_at = now + _SWEEP_S
+                self._tell_losses()
                 sweep(self._spool.target.directory, self._settings.spool_max_age_s)
             return False
         self._sweep_at = 0.0

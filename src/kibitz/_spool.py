@@ -165,7 +165,7 @@ class Spool:
             self.failed += 1
         if not self._ledger.is_open and self._is_prepared:
             self._ledger.open()
-        self._ledger.write(self._counts())
+        self._ledger.write(self.counts())
 
     def _write_on(self, kind: int, sequence: int, payload: bytes) -> bool:
         """Continue in the next segment, else in memory; False at the cap: not even headers fit."""
@@ -401,17 +401,18 @@ class Spool:
         if self._lock.acquire(True, 0.2):
             try:
                 self._settled = settled
-                self._ledger.write(self._counts())
+                self._ledger.write(self.counts())
             finally:
                 self._lock.release()
 
     def close_ledger(self, settled: Settled) -> None:
         """Leave the ledger to be read, if it has something to tell."""
         self._settled = settled
-        self._ledger.write(self._counts())
-        self._ledger.close(self._counts())
+        self._ledger.write(self.counts())
+        self._ledger.close(self.counts())
 
-    def _counts(self) -> Counts:
+    def counts(self) -> Counts:
+        """What became of this process's records."""
         done = self._settled
         return Counts(
             self.produced + len(self._refused),

@@ -474,3 +474,67 @@ def test_a_lone_span_that_makes_the_collector_fail_lets_later_ones_pass(
         outlet.flush(1.5)
     assert set(hex_ids(range(2, 8))) <= set(collector.span_ids)
     assert outlet.flush(20) == FlushResult(sent=7, spooled=0, dropped=0, rejected=1)
+
+
+def totals(request: Request) -> str:
+    return request.headers["kibitz-totals"]
+
+
+def test_each_request_tells_what_became_of_all_records_of_its_process(
+    collector: LocalCollector, outlets: Outlets
+) -> None:
+    outlet = outlets.make()
+    put_spans(outlet, range(1, 4))
+    outlet.flush(20)
+    put_spans(outlet, range(4, 6))
+    outlet.flush(20)
+    assert totals(collector.requests[-1]).startswith("produced=5; sent=")
+    assert totals(collector.requests[-1]).endswith("dropped=0; rejected=0")
+
+
+def fill_the_spool(outlet: Outlet) -> None:
+    outlet.target.directory.mkdir(parents=True, exist_ok=True)
+    (outlet.target.directory / "filler").write_bytes(bytes(outlet.settings.spool_max_bytes))
+
+
+def test_records_that_were_dropped_are_told_with_the_next_request(
+    collector: LocalCollector, outlets: Outlets
+) -> None:
+    outlet = outlets.make(spool_max_bytes=2**20)
+    fill_the_spool(outlet)
+    put_spans(outlet, range(1, 4))
+    (outlet.target.directory / "filler").unlink()
+    outlet.spool._rescan_at = 0.0  # seconds later
+    outlet.spool.prepare()
+    put_spans(outlet, range(4, 5))
+    assert outlet.flush(20) == FlushResult(sent=1, spooled=0, dropped=3, rejected=0)
+    assert totals(collector.requests[-1]) == (
+        "produced=4; sent=0; waiting=1; dropped=3; rejected=0"
+    )
+
+
+def test_the_losses_of_a_dead_process_that_could_send_nothing_are_told_once(
+    collector: LocalCollector, outlets: Outlets
+) -> None:
+    first = outlets.make(spool_max_bytes=2**20)
+    fill_the_spool(first)
+    put_spans(first, range(1, 4))
+    leave_as_if_killed(first)
+    outlets.made.clear()
+    (first.target.directory / "filler").unlink()
+
+    def told() -> list[str]:
+        of_first = [
+            request
+            for request in collector.requests
+            if request.headers["kibitz-process"] == first.spool.process
+        ]
+        return [totals(request) for request in of_first]
+
+    second = outlets.make()
+    put_spans(second, range(9, 10))
+    collector.wait_for(lambda: bool(told()))
+    second.sender._sweep_at = second.sender._adopt_at = 0.0  # it looks again
+    put_spans(second, range(10, 11))
+    assert second.flush(20).sent == 2
+    assert told() == ["produced=3; sent=0; waiting=0; dropped=3; rejected=0"]

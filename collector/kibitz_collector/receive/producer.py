@@ -11,17 +11,20 @@ from kibitz_collector.store.writes.producers import ProducerReport
 
 _PROCESS = re.compile(r"[0-9a-f]{16}")
 _SEQUENCE = re.compile(r"([0-9]{1,15})-([0-9]{1,15}); *count=([0-9]{1,9})")
+_PRODUCED = re.compile(r"produced=([0-9]{1,15})(?:;|$)")
 
 
 def read_report(headers: Headers) -> ProducerReport | None:
-    """Read the headers `Kibitz-Process` and `Kibitz-Sequence`; None: there are none to trust.
+    """Read what the headers of our SDK say; None: there are none to trust.
 
-    Shape: Kibitz-Process: 16 hex digits; Kibitz-Sequence: 1-120; count=118
+    Shape: Kibitz-Process: 16 hex digits; Kibitz-Sequence: 1-120; count=118;
+    Kibitz-Totals: produced=130; … (of the process up to now, so that a loss at its end is seen)
     """
     process = headers.get("kibitz-process", "")
     if not _PROCESS.fullmatch(process):
         return None
-    report = ProducerReport(process=process)
+    totals = _PRODUCED.match(headers.get("kibitz-totals", ""))
+    report = ProducerReport(process=process, produced=int(totals[1]) if totals else 0)
     found = _SEQUENCE.fullmatch(headers.get("kibitz-sequence", ""))
     if found is None:
         return report
@@ -37,7 +40,7 @@ def complete_report(
     rejected: int,
 ) -> ProducerReport | None:
     """Add what the records themselves say: their host and service, and how many were refused."""
-    if report is None or not report.count:
+    if report is None or not (report.count or report.produced):
         return None
     raw = next((one for one in decoded if not isinstance(one, Rejected)), None)
     resource = {} if raw is None else raw.resource

@@ -68,7 +68,7 @@ def list_producers(session: Session, workspace_id: int, limit: int = 200) -> lis
             stored=row.arrived - row.rejected,
             rejected=row.rejected,
             missing=max(0, row.produced - row.arrived),
-            gaps=_gaps(row.pieces),
+            gaps=_gaps(row.pieces, row.produced),
             first_heard_ns=row.first_heard_ns,
             updated_ns=row.updated_ns,
         )
@@ -97,7 +97,7 @@ def losses(session: Session, workspace_id: int, now_ns: int, since_ns: int) -> L
     return Losses(missing=int(missing), quarantined=int(quarantined))
 
 
-def _gaps(pieces: str) -> list[Gap]:
+def _gaps(pieces: str, produced: int) -> list[Gap]:
     gaps = []
     after = 1
     for first, last, count in orjson.loads(pieces):
@@ -106,4 +106,6 @@ def _gaps(pieces: str) -> list[Gap]:
         if count < last - first + 1:
             gaps.append(Gap(first=first, last=last, missing=last - first + 1 - count))
         after = last + 1
+    if produced >= after:
+        gaps.append(Gap(first=after, last=produced, missing=produced - after + 1))
     return gaps

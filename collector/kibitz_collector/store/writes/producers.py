@@ -32,6 +32,7 @@ class ProducerReport:
     first: int = 0  # 0: nothing in it is numbered
     last: int = 0
     count: int = 0
+    produced: int = 0  # by the process up to now, in this request or not
     rejected: int = 0
     host: str | None = None
     service: str | None = None
@@ -88,7 +89,7 @@ def _note(
     told = [(report.first, report.last, report.count) for report in reports if report.count]
     pieces = join_pieces([*(tuple(piece) for piece in orjson.loads(row["pieces"])), *told])
     values = {
-        "produced": max([row["produced"], *(last for _, last, _ in told)]),
+        "produced": max([row["produced"], *(max(one.last, one.produced) for one in reports)]),
         "arrived": sum(count for _, _, count in pieces),
         "rejected": row["rejected"] + sum(report.rejected for report in reports),
         "pieces": orjson.dumps(pieces).decode(),

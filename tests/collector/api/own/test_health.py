@@ -59,6 +59,25 @@ def test_what_a_process_produced_is_shown_beside_what_is_stored(client: TestClie
     assert "4\u20135" in page
 
 
+def test_what_a_process_says_it_produced_shows_a_loss_at_its_end(client: TestClient) -> None:
+    headers = {"Kibitz-Process": PROCESS, "Kibitz-Sequence": "1-1; count=1"}
+    headers["Kibitz-Totals"] = "produced=4; sent=0; waiting=1; dropped=3; rejected=0"
+    client.post("/v1/traces", json=traces_body([flow_span("a", "x")]), headers=headers)
+    (found,) = producers(client)
+    assert (found["produced"], found["stored"], found["missing"]) == (4, 1, 3)
+    assert found["gaps"] == [{"first": 2, "last": 4, "missing": 3}]
+
+
+def test_a_process_that_lost_everything_is_heard_of(client: TestClient) -> None:
+    totals = "produced=3; sent=0; waiting=0; dropped=3; rejected=0"
+    headers = {"Kibitz-Process": PROCESS, "Kibitz-Totals": totals}
+    answer = client.post("/v1/traces", json={"resourceSpans": []}, headers=headers)
+    assert answer.status_code == 200
+    (found,) = producers(client)
+    assert (found["produced"], found["stored"], found["missing"]) == (3, 0, 3)
+    assert PROCESS in client.get("/health").text
+
+
 def test_refused_spans_are_counted_as_refused_not_as_missing(client: TestClient) -> None:
     send(client, [flow_span("a", "x"), {"spanId": "no trace"}], "1-2; count=2")
     (found,) = producers(client)
