@@ -70,7 +70,10 @@ def stream(request: ModelRequest, connection: Connection) -> Iterator[Delta | Re
                     yield Delta(text=text)
         finally:
             events.close()
-    yield read_reply(fold.whole(_plain(told.get("ResponseMetadata") or {})), body)
+    reply = read_reply(fold.whole(_plain(told.get("ResponseMetadata") or {})), body)
+    if reply.finish_reason is None:
+        raise Failures(connection, body).broken_off("no end was told")
+    yield reply
 
 
 # --- requests

@@ -44,7 +44,10 @@ def stream(request: ModelRequest, connection: Connection) -> Iterator[Delta | Re
             text = fold.add(_plain(event))
             if text:
                 yield Delta(text=text)
-    yield read_reply(fold.whole(), body | {"stream": True})
+    reply = read_reply(fold.whole(), body | {"stream": True})
+    if reply.finish_reason is None:
+        raise Failures(connection, body).broken_off("no end was told")
+    yield reply
 
 
 # --- requests

@@ -55,7 +55,10 @@ def stream(request: ModelRequest, connection: Connection) -> Iterator[Delta | Re
             text = fold.add(_plain(chunk))
             if text:
                 yield Delta(text=text)
-    yield read_reply(fold.whole(), body)
+    reply = read_reply(fold.whole(), body)
+    if reply.finish_reason is None:
+        raise Failures(connection, body).broken_off("no end was told")
+    yield reply
 
 
 # --- requests
@@ -279,7 +282,7 @@ def _translated(connection: Connection, body: Json) -> Iterator[None]:
         yield
     except errors.APIError as error:
         message = error.message or str(error)
-        if not 400 <= error.code < 600:
+        if not isinstance(error.code, int) or not 400 <= error.code < 600:
             raise failures.unknown_answer(message) from None
         raise failures.refused(error.code, message, error.details) from None
     except (AttributeError, TypeError, LookupError, ValueError) as error:

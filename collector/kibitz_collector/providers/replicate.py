@@ -64,7 +64,8 @@ def stream(request: ModelRequest, connection: Connection) -> Iterator[Delta | Re
                 yield Delta(text=text)
         prediction = _wait(client, prediction, connection, failures)
         told = _ended(_plain(prediction), failures)
-    reply = read_reply({**told, "output": "".join(texts)} if texts else told, body)
+    # The events may have been cut off; the prediction has all, unless it is told to keep nothing.
+    reply = read_reply(told if told.get("output") else {**told, "output": "".join(texts)}, body)
     if not texts and reply.text:
         yield Delta(text=reply.text)
     yield reply

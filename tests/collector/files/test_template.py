@@ -79,3 +79,23 @@ def test_jinja_is_filled_in_a_sandbox() -> None:
 def test_a_bad_jinja_template_is_refused(template: str, words: str) -> None:
     with pytest.raises(Invalid, match=words):
         populate(template, {}, language="jinja")
+
+
+def test_arguments_of_tool_calls_are_texts_numbers_and_inputs() -> None:
+    template = '{{ f("in May, June", 3, -2, x, ",") }}'
+    assert find_inputs(template) == ["x"]
+    (call,) = find_tool_calls(template)
+    assert call.values({"x": [1]}) == ["in May, June", 3, -2, [1], ","]
+
+
+def test_arguments_in_jinja_are_worked_out_first() -> None:
+    template = "{% for n in all %}{{ f(n, n * 2, [n], 'say \"hi\"') }}{% endfor %}"
+    assert find_inputs(template, "jinja") == ["all"]
+    calls: list[list[object]] = []
+    populate(
+        template,
+        {"all": [1]},
+        language="jinja",
+        call_tool=lambda call: str(calls.append(call.values({}))),
+    )
+    assert calls == [[1, 2, "[1]", 'say "hi"']]

@@ -188,6 +188,16 @@ def test_error_in_the_middle_of_a_stream_comes_after_its_deltas(server: WireServ
     assert (caught.value.type, caught.value.code) == ("rate_limit_error", 429)
 
 
+def test_stream_that_ends_early_is_an_error_after_its_deltas(server: WireServer) -> None:
+    frames = b"".join(wire.frame(name, told) for name, told in wire.EVENTS["hello"][:2])
+    server.script = lambda _: WireReply(raw=("application/vnd.amazon.eventstream", frames))
+    items = stream(ask(), reach(server))
+    assert next(items) == Delta(text="Hello")
+    with pytest.raises(ProviderError, match="broke off") as caught:
+        list(items)
+    assert caught.value.type == "connection_error"
+
+
 def test_stream_of_damaged_frames_is_an_error(server: WireServer) -> None:
     name, told = wire.EVENTS["hello"][1]
     damaged = wire.frame(name, told)[:-1] + b"x"

@@ -169,3 +169,23 @@ def test_first_delta_comes_before_the_provider_has_ended(server: WireServer) -> 
     assert next(items) == Delta(text="Hello")
     is_read.set()
     assert read(items)[1].text == "Hello, world"
+
+
+def test_stream_that_ends_early_is_an_error_after_its_deltas(server: WireServer) -> None:
+    def cut(request: Request) -> WireReply:
+        reply = wire.answer(request)
+        return WireReply(events=reply.events[:3])
+
+    server.script = cut
+    items = stream(ask(), reach(server))
+    assert next(items) == Delta(text="Hello")
+    with pytest.raises(ProviderError, match="broke off") as caught:
+        list(items)
+    assert caught.value.type == "connection_error"
+
+
+def test_event_that_is_no_json_is_the_providers_fault(server: WireServer) -> None:
+    server.script = lambda _: WireReply(events=[(None, "{not json")])
+    with pytest.raises(ProviderError) as caught:
+        list(stream(ask(), reach(server)))
+    assert caught.value.type in ("server_error", "connection_error")

@@ -221,3 +221,23 @@ def test_answer_that_is_no_json_is_the_providers_fault(server: WireServer) -> No
     with pytest.raises(ProviderError, match="not of its API") as caught:
         call(ask(), reach(server))
     assert (caught.value.type, caught.value.origin) == ("server_error", "google")
+
+
+def test_stream_that_ends_early_is_an_error_after_its_deltas(server: WireServer) -> None:
+    def cut(request: Request) -> WireReply:
+        reply = wire.answer(request)
+        return WireReply(events=reply.events[:1])
+
+    server.script = cut
+    items = stream(ask(), reach(server))
+    assert next(items) == Delta(text="Hello")
+    with pytest.raises(ProviderError, match="broke off") as caught:
+        list(items)
+    assert caught.value.type == "connection_error"
+
+
+def test_event_that_is_no_json_is_the_providers_fault(server: WireServer) -> None:
+    server.script = lambda _: WireReply(events=[(None, "{not json")])
+    with pytest.raises(ProviderError) as caught:
+        list(stream(ask(), reach(server)))
+    assert caught.value.type in ("server_error", "connection_error")

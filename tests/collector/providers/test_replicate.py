@@ -114,6 +114,14 @@ def test_model_that_cannot_stream_is_waited_for(
     assert (pieces, reply.text) == (["Hello, world"], "Hello, world")
 
 
+def test_stream_that_is_cut_is_completed_from_the_prediction(
+    server: WireServer, model: wire.Predictions
+) -> None:
+    model.stream = model.stream[:1]
+    pieces, reply = read(stream(ask(MODEL), reach(server)))
+    assert (pieces, reply.text) == (["Hello"], "Hello, world")
+
+
 def test_stream_somewhere_forbidden_is_not_read(
     server: WireServer, model: wire.Predictions
 ) -> None:
