@@ -85,7 +85,7 @@ class CheckingProxy:
         return Handler
 
     def _pass_on(self, caller: BaseHTTPRequestHandler) -> None:
-        body = caller.rfile.read(int(caller.headers.get("Content-Length") or 0))
+        body = _read(caller)
         headers = {k: v for k, v in caller.headers.items() if k.lower() not in _HOP}
         request = self._client.build_request(
             caller.command, self._collector_url + caller.path, headers=headers, content=body
@@ -114,6 +114,18 @@ class CheckingProxy:
                 answer,
             )
         )
+
+
+def _read(caller: BaseHTTPRequestHandler) -> bytes:
+    """Read a body, whole or in chunks: Node's SDK streams files."""
+    if caller.headers.get("Transfer-Encoding") != "chunked":
+        return caller.rfile.read(int(caller.headers.get("Content-Length") or 0))
+    pieces = []
+    while size := int(caller.rfile.readline(), 16):
+        pieces.append(caller.rfile.read(size))
+        caller.rfile.readline()
+    caller.rfile.readline()
+    return b"".join(pieces)
 
 
 def _stream(caller: BaseHTTPRequestHandler, response: httpx.Response) -> bytes:

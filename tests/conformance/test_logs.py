@@ -20,6 +20,7 @@ SCENARIOS = {
     "26": "nested decorators",
     "29": "outcomes of flows",
     "31": "500 calls from 8 threads",
+    "inside": "calls by hand in decorated flows",
 }
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]

@@ -26,3 +26,19 @@ def python_with(*requirements: str) -> Path:
         except OSError:
             shutil.rmtree(made)  # another test process was faster
     return place / "bin" / "python"
+
+
+def node_with(*packages: str) -> Path:
+    """Return a `node_modules` folder that has these packages of npm."""
+    place = _ROOT / hashlib.sha256("\n".join(["npm", *packages]).encode()).hexdigest()[:16]
+    if not place.exists():
+        _ROOT.mkdir(exist_ok=True)
+        made = Path(tempfile.mkdtemp(dir=_ROOT))
+        (made / "package.json").write_text("{}")
+        install = ["npm", "install", "--silent", "--no-audit", "--no-fund", *packages]
+        subprocess.run(install, check=True, timeout=600, capture_output=True, cwd=made)
+        try:
+            made.rename(place)
+        except OSError:
+            shutil.rmtree(made)
+    return place / "node_modules"

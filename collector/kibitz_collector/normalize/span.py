@@ -71,7 +71,7 @@ def normalize_reading(reading: Reading, *, prices: UserPrices = NO_PRICES) -> Lo
         name=_name(reading),
         start_ns=span.start_ns,
         end_ns=span.end_ns or None,
-        trace_id=span.trace_id,
+        trace_id=_find_trace(reading),
         span_id=span.span_id,
         trace_parent_id=_find_parent(reading),
         session_id=found.get("session"),
@@ -186,6 +186,19 @@ def _find_parent(reading: Reading) -> str | None:
         return named
     parent = reading.span.parent_span_id
     return log_id(reading.span.trace_id, parent) if parent else None
+
+
+def _find_trace(reading: Reading) -> str | None:
+    """Return the trace; None: that of the Log which is named as parent, or is this one.
+
+    Humanloop's Node SDK (its scope has no version) gives each span a trace of its own, and names
+    Logs instead.
+    """
+    span = reading.span
+    if span.parent_span_id or span.scope_version or not span.scope_name.startswith("humanloop"):
+        return span.trace_id
+    names_a_log = "log_id" in reading.found or "parent_log_id" in reading.found
+    return None if names_a_log else span.trace_id
 
 
 def _source(span: RawSpan) -> str:

@@ -217,6 +217,16 @@ def test_a_child_before_its_parent_inherits_when_the_parent_comes(store: Store) 
     assert rows(store, SessionRow)[0]["log_count"] == 3
 
 
+def test_children_follow_a_parent_into_the_trace_that_it_learns_of(store: Store) -> None:
+    posted = log("log_a", trace_id=None, status="incomplete", end_ns=None)
+    children = [log("log_b", "log_a", trace_id=None), log("log_c", "log_b", trace_id=None)]
+    ingest_each(store, [posted, *children])
+    assert stored(store, "log_c")["trace_id"] not in (None, TRACE)
+    store.ingest(WORKSPACE, [log("log_a")])
+    assert {stored(store, id_)["trace_id"] for id_ in ("log_a", "log_b", "log_c")} == {TRACE}
+    assert [row["log_count"] for row in rows(store, Trace)] == [3]
+
+
 def test_a_log_of_its_own_session_keeps_it(store: Store) -> None:
     ingest_each(
         store,

@@ -191,6 +191,31 @@ def flow_outcomes(client: Humanloop, model_url: str) -> None:
     assert (broken.error, broken.output) == ("kaput", None), (broken.error, broken.output)
 
 
+def direct_calls_in_a_flow(client: Humanloop, model_url: str) -> None:
+    """What is logged by hand inside decorated flows is in their trace."""
+
+    @client.flow(path="demo/inner")
+    def inner(x: str) -> str:
+        client.tools.log(path="demo/tool", tool={}, inputs={"x": x}, output="t")
+        return x
+
+    @client.flow(path="demo/outer")
+    def outer(x: str) -> str:
+        client.prompts.log(path="demo/prompt", prompt=PROMPT, output="p")
+        return inner(x)
+
+    outer("z")
+    (whole,) = wait_for(client, "flow", "demo/outer", 1)
+    wait_for(client, "flow", "demo/inner", 1)
+    log = client.logs.get(whole.id)
+    prompt, flow = sorted(log["trace_children"], key=lambda child: "flow" in child)
+    assert prompt["output"] == "p"
+    assert flow["flow"]["path"] == "demo/inner"
+    (tool,) = flow["trace_children"]
+    assert tool["output"] == "t"
+    assert {one["trace_id"] for one in (prompt, flow, tool)} == {log["trace_id"]}
+
+
 def many_threads(client: Humanloop, model_url: str) -> None:
     """500 decorated calls from 8 threads; the process ends at once."""
 
@@ -238,6 +263,7 @@ SCENARIOS = {
     "26": nested_decorators,
     "29": flow_outcomes,
     "31": many_threads,
+    "inside": direct_calls_in_a_flow,
 }
 
 

@@ -93,6 +93,11 @@ def _says_more(node: Node) -> bool:
     )
 
 
+def _has_moved(node: Node) -> bool:
+    """Tell whether a Log left the trace its children are in: a span completed a posted one."""
+    return node.old is not None and node.old["trace_id"] != node.row["trace_id"]
+
+
 def _hand_down(tree: Tree, relatives: "_Relatives") -> None:
     waiting = deque(tree.nodes)
     # In a cycle nothing new comes round twice, but hostile input shall not decide how long we turn.
@@ -226,7 +231,9 @@ class _Relatives:
         wanted = {
             id_
             for id_ in ids
-            if self._somebody_waits or self._tree.nodes[id_].row["trace_id"] in self._known_traces
+            if self._somebody_waits
+            or self._tree.nodes[id_].row["trace_id"] in self._known_traces
+            or _has_moved(self._tree.nodes[id_])
         } - self._asked_below
         self._asked_below |= wanted
         self._take(_load(self._connection, self._workspace_id, "trace_parent_id", wanted))
