@@ -19,6 +19,7 @@ from kibitz_collector.store.queries import logs as log_queries
 from kibitz_collector.store.queries.evaluation import EvaluatorView
 from kibitz_collector.store.queries.evaluations import OPEN, RunStatus, RunView, UsedEvaluator
 from kibitz_collector.store.queries.evaluations_gaps import LogCounts, Unjudged
+from kibitz_collector.store.queries.evaluations_logs import added_to
 from kibitz_collector.store.writes import evaluations_runs as writes
 from kibitz_collector.store.writes import jobs
 from kibitz_collector.store.writes.evaluations_runs import Origin
@@ -89,6 +90,35 @@ def take_up(store: Store, workspace_id: int, run_id: str) -> None:
         store.announce("runs")
 
 
+def judge_again(store: Store, workspace_id: int, log_id: str) -> None:
+    """Let the Evaluators here judge a changed Log again, for each run it is one of."""
+    with store.read() as session:
+        run_ids = set(added_to(session, workspace_id, [log_id]).get(log_id, ()))
+        detail = log_queries.get_logs(session, workspace_id, [log_id]).get(log_id)
+        if detail is None or detail.summary.status == "incomplete":
+            return
+        if detail.summary.run_id is not None:
+            run_ids.add(detail.summary.run_id)
+        judges = {
+            (used.evaluator_id, used.version_id)
+            for run_id in run_ids
+            for used in queries.evaluators_of_run(session, run_id)
+            if used.orchestrated
+        }
+    if not judges:
+        return
+    with store.write() as session:
+        for evaluator_id, version_id in sorted(judges):
+            jobs.enqueue_asked(
+                session,
+                workspace_id,
+                [record_of(detail)],
+                evaluator_id=evaluator_id,
+                version_id=version_id,
+            )
+    store.announce("jobs")
+
+
 def _tend(store: Store, run: RunView, now_ns: int) -> None:
     for _round in range(_ROUNDS):
         with store.read() as session:
@@ -140,12 +170,13 @@ def _let_join(store: Store, run: RunView, needs: _Needs, now_ns: int) -> bool:
         return False
     with store.read() as session:
         named = gaps.loose_logs(session, run, with_datapoint=True)
+        aimless = gaps.aimless_logs(session, run)
         loose: list[LogDetail] = []
         if now_ns - run.created_ns < MATCH_INPUTS_NS:
             loose = gaps.loose_logs(session, run, with_datapoint=False)
-        missing = gaps.missing_datapoints(session, run) if named or loose else []
+        missing = gaps.missing_datapoints(session, run) if named or aimless or loose else []
     origin: Origin = "datapoint"
-    joins = match_named(missing, named)
+    joins = match_named(missing, named) or match_inputs(missing, aimless)
     if not joins:
         origin, joins = "inputs", match_inputs(missing, loose)
     if not joins:

@@ -4,7 +4,12 @@ import time
 from typing import Any
 
 from kibitz_collector.evaluations.giving_up import LOST_IDS
-from kibitz_collector.evaluations.tending import MATCH_INPUTS_NS, catch_up, take_up
+from kibitz_collector.evaluations.tending import (
+    MATCH_INPUTS_NS,
+    catch_up,
+    judge_again,
+    take_up,
+)
 from kibitz_collector.store.queries import logs as log_queries
 from kibitz_collector.store.queries.evaluations_gaps import targets_of
 from kibitz_collector.store.queries.files import get_file
@@ -15,6 +20,7 @@ from kibitz_collector.store.writes import claims
 from kibitz_collector.store.writes import evaluation as evaluator_writes
 from kibitz_collector.store.writes import evaluations as writes
 from kibitz_collector.store.writes import evaluations_runs as run_writes
+from kibitz_collector.store.writes.updates import LogPatch, update_log
 from kibitz_collector.store.writes.versions import delete_file
 from tests.collector.evaluations.conftest import SECOND, WORKSPACE, World
 
@@ -185,6 +191,37 @@ def test_without_ids_a_log_joins_by_its_inputs(world: World) -> None:
     with world.store.read() as session:
         ids = [one.detail.summary.id for one in entries]
         assert set(targets_of(session, WORKSPACE, ids)) == set(ids)
+
+
+def test_a_log_that_names_only_its_run_is_about_the_datapoint_of_its_inputs(world: World) -> None:
+    local, version, points = world.evaluator(), flow(world), world.dataset(*POINTS)
+    run_id = world.run(world.evaluation(local), version, points)
+    for number in (1, 0):
+        world.log("flow", "qa", version, inputs={"q": f"q{number}"}, run_id=run_id)
+    world.tend()
+    for one in world.entries(run_id):
+        assert one.datapoint is not None
+        assert one.datapoint.content["inputs"] == one.detail.body.inputs
+    world.clock.pass_s(60)
+    world.tend()
+    assert world.status(run_id) == "running"  # who knows the run is told, and waited for
+
+
+def test_a_changed_log_of_a_run_is_judged_again(world: World) -> None:
+    used, version = code(world), flow(world)
+    evaluation = world.evaluation(used, world.evaluator("outside"))
+    log_id = world.log("flow", "qa", version)
+    judge_again(world.store, WORKSPACE, log_id)
+    assert jobs(world) == []
+    run_id = world.run(evaluation, version, None)
+    with world.store.write() as session:
+        run_writes.add_run_logs(session, world.view(run_id), {log_id: None}, "added", world.clock())
+    world.tend()
+    with world.store.write() as session:
+        update_log(session, WORKSPACE, log_id, LogPatch(body={"output": "another"}))
+    for _time in range(2):
+        judge_again(world.store, WORKSPACE, log_id)
+    assert len({job.content_hash for job in jobs(world)}) == len(jobs(world)) == 2
 
 
 def test_a_forgotten_run_collects_nothing_by_inputs(world: World) -> None:

@@ -26,6 +26,7 @@ from kibitz_collector.errors import NotFound
 from kibitz_collector.records import JudgmentView, LogDetail, LogSummary, Tokens
 from kibitz_collector.store.queries import log_pages
 from kibitz_collector.store.queries import logs as log_queries
+from kibitz_collector.store.queries.evaluations_logs import added_to
 
 MAX_DEPTH = 40
 """Logs deeper down are shown on this level: JSON nests only so far."""
@@ -79,6 +80,7 @@ class _Gathered:
         self.verdicts: dict[str, JudgmentView] = {}  # by evaluator Log
         self.files: dict[tuple[str, str], FileResponse] = {}  # by File and Version
         self.flows: dict[str, str] = {}  # by trace
+        self.runs: dict[str, list[str]] = {}  # by Log that was added to some
         self.left = MAX_TREE_LOGS
 
     def answer(
@@ -91,6 +93,7 @@ class _Gathered:
             return None
         values = _common(detail) | {file.type: file}
         values["trace_flow_id"] = self.flows.get(summary.trace_id or "")
+        values["batches"] = self._batches(summary)
         values["evaluator_logs"] = [
             answer
             for one in self.judging.get(summary.id, ())
@@ -107,6 +110,11 @@ class _Gathered:
             values["trace_children"] = self._children(summary.id, depth)
         # Each part has been checked when it was made.
         return cast(LogResponse, _MODELS[file.type].model_construct(**values))
+
+    def _batches(self, summary: LogSummary) -> list[str]:
+        """Return the runs a Log is one of: the one it names first."""
+        named = [summary.run_id] if summary.run_id is not None else []
+        return named + [one for one in self.runs.get(summary.id, ()) if one not in named]
 
     def _judgment(self, detail: LogDetail, with_parents: bool) -> dict[str, Any]:
         verdict = self.verdicts.get(detail.summary.id)
@@ -173,6 +181,7 @@ def _gather(
             workspace_id,
             (d.summary.trace_id for d in everything if d.summary.trace_id is not None),
         )
+        found.runs = added_to(session, workspace_id, [d.summary.id for d in everything])
         files = answer_files(session, workspace_id, _pairs(everything))
         found.files = {(file.id, file.version_id): file for file in files}
     return found
@@ -214,7 +223,6 @@ def _common(detail: LogDetail) -> dict[str, Any]:
         "log_status": "incomplete" if summary.status == "incomplete" else "complete",
         "source_datapoint_id": summary.datapoint_id,
         "trace_parent_id": summary.trace_parent_id,
-        "batches": [summary.run_id] if summary.run_id is not None else [],
         "user": summary.user,
         "environment": summary.environment,
         "save": is_saved,

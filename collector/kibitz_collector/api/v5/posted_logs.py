@@ -10,7 +10,7 @@ from kibitz_collector.api.v5.log_records import new_patch, new_record
 from kibitz_collector.api.v5.log_targets import Target
 from kibitz_collector.api.v5.models.logs import NewLog
 from kibitz_collector.errors import Conflict, Forbidden, Invalid, NotFound
-from kibitz_collector.evaluations.tending import take_up
+from kibitz_collector.evaluations.tending import judge_again, take_up
 from kibitz_collector.records import FileKind, LogDetail, LogRecord, LogSummary, Status
 from kibitz_collector.store.queries import logs as log_queries
 from kibitz_collector.store.writes.removal import remove_logs
@@ -93,6 +93,7 @@ def change_log(
     caller.store.announce("logs")
     if job_count:
         caller.store.announce("jobs")
+    judge_again(caller.store, caller.workspace_id, log_id)
 
 
 def take_back(caller: Context, log_ids: Sequence[str]) -> None:

@@ -212,6 +212,27 @@ def loose_logs(
     return read_details(session, run.workspace_id, statement.limit(limit))
 
 
+def aimless_logs(session: Session, run: RunView, limit: int = 1000) -> list[LogDetail]:
+    """Return finished Logs that name a run and no datapoint, by start."""
+    in_run = exists(
+        select(RUN_LOG.c.log_id).where(RUN_LOG.c.run_id == run.id, RUN_LOG.c.log_id == LOG.c.id)
+    )
+    statement = (
+        select_summaries(with_document=True)
+        .where(
+            LOG.c.workspace_id == run.workspace_id,
+            LOG.c.run_id == run.id,
+            LOG.c.datapoint_id.is_(None),
+            LOG.c.parent_id.is_(None),
+            LOG.c.status != "incomplete",
+            ~in_run,
+        )
+        .order_by(LOG.c.start_ns, LOG.c.seq)
+        .limit(limit)
+    )
+    return read_details(session, run.workspace_id, statement)
+
+
 def existing_logs(session: Session, run: RunView) -> dict[str, str]:
     """Return the newest finished Log of a run's Version about each of its datapoints, by these."""
     wanted = select(MEMBER.c.datapoint_id).where(MEMBER.c.version_id == run.dataset_version_id)

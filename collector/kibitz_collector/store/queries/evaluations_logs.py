@@ -73,7 +73,12 @@ def members(run_ids: Sequence[str]) -> Subquery:
     """
     is_own = or_(LOG.c.kind != "evaluator", LOG.c.file_id == RUN.c.file_id)
     told = (
-        select(LOG.c.run_id, LOG.c.seq, LOG.c.datapoint_id, RUN_LOG.c.origin)
+        select(
+            LOG.c.run_id,
+            LOG.c.seq,
+            func.coalesce(LOG.c.datapoint_id, RUN_LOG.c.datapoint_id).label("datapoint_id"),
+            RUN_LOG.c.origin,
+        )
         .join(RUN, and_(RUN.c.id == LOG.c.run_id, RUN.c.workspace_id == LOG.c.workspace_id))
         .outerjoin(RUN_LOG, and_(RUN_LOG.c.run_id == LOG.c.run_id, RUN_LOG.c.log_id == LOG.c.id))
         .where(LOG.c.run_id.in_(run_ids), RUN.c.id.in_(run_ids), is_own)
@@ -92,6 +97,23 @@ def members(run_ids: Sequence[str]) -> Subquery:
         )
     )
     return told.union_all(added).subquery("member")
+
+
+def added_to(session: Session, workspace_id: int, log_ids: Sequence[str]) -> dict[str, list[str]]:
+    """Return the runs that these Logs were added to, by Log, the first one first."""
+    found: dict[str, list[str]] = {}
+    connection = session.connection()
+    rows = connection.execute(
+        select(RUN_LOG.c.log_id, RUN_LOG.c.run_id)
+        .where(
+            RUN_LOG.c.workspace_id == workspace_id,
+            is_among(connection, RUN_LOG.c.log_id, list(log_ids)),
+        )
+        .order_by(RUN_LOG.c.added_ns, RUN_LOG.c.run_id)
+    )
+    for log_id, run_id in rows:
+        found.setdefault(log_id, []).append(run_id)
+    return found
 
 
 def log_facts(session: Session, run_ids: Sequence[str]) -> list[RunLogFact]:

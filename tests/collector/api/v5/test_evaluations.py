@@ -330,3 +330,16 @@ def test_the_page_of_an_evaluation_opens(client: TestClient, flow: Any, dataset:
     assert run["id"] in page
     nowhere = client.get("http://localhost/evaluations/none", headers={"accept": "text/html"})
     assert nowhere.status_code == 404
+
+
+def test_a_log_names_all_its_runs(client: TestClient, flow: Any, dataset: Any) -> None:
+    made = evaluation(client, flow)
+    first, second = (start(client, made, flow, dataset) for _ in range(2))
+    log_id = log(client, flow, first, dataset["datapoints"][0])
+    where = f"evaluations/{made['id']}/runs/{second['id']}/logs"
+    assert post(client, where, log_ids=[log_id])["status"] == "running"
+    assert get(client, f"logs/{log_id}")["batches"] == [first["id"], second["id"]]
+    changed = client.patch(f"flows/logs/{log_id}", json={"output": "another"})
+    assert changed.json()["batches"] == [first["id"], second["id"]]
+    post(client, where, 404, log_ids=[log_id, "log_none"])
+    assert post(client, where, log_ids=[])["id"] == second["id"]
