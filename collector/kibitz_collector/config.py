@@ -87,7 +87,7 @@ class Settings(BaseSettings):
     )
     openai_azure_api_key: str | None = Field(
         None,
-        description="key for calls to Azure OpenAI, unless one is saved (also AZURE_OPENAI_API_KEY)",
+        description="key for Azure OpenAI, unless one is saved (also AZURE_OPENAI_API_KEY)",
         validation_alias=AliasChoices("KIBITZ_OPENAI_AZURE_API_KEY", "AZURE_OPENAI_API_KEY"),
         repr=False,
     )
