@@ -234,13 +234,30 @@ def run_on_the_collector(client: Humanloop) -> None:
             "code": CODE.replace("==", "== 'you said ' +"),
         },
     )
-    (check,) = client.evaluations.run(
+    client.evaluators.upsert(
+        path="evaluators/model",
+        spec={
+            "arguments_type": "target_required",
+            "return_type": "boolean",
+            "evaluator_type": "llm",
+            "prompt": {
+                "model": "m",
+                "provider": "mock",
+                "template": "Is {{ log.output }} about {{ testcase.target.answer }}?",
+                "other": {"reply": "It is.\ntrue"},
+            },
+        },
+    )
+    check, by_model = client.evaluations.run(
         name="Eval C",
         file={"path": "prompts/qa", "type": "prompt"},
         dataset=dict(DATASET),
-        evaluators=[{"path": "evaluators/code", "threshold": 1.0}],
+        evaluators=[
+            {"path": "evaluators/code", "threshold": 1.0},
+            {"path": "evaluators/model", "threshold": 1.0},
+        ],
     )
-    assert check.threshold_check is True
+    assert [check.threshold_check, by_model.threshold_check] == [True, True]
     (ran,) = client.evaluations.list_runs_for_evaluation(check.evaluation_id).runs
     assert (ran.orchestrated, ran.status) == (True, "completed")
     assert isinstance(ran.version, PromptResponse), type(ran.version)
