@@ -132,6 +132,21 @@ def test_unparsable_answer_is_an_error_whose_text_is_kept(store: Store, model: W
     assert state_of(store)["state"] == "active"
 
 
+def test_answer_of_ten_megabytes_is_read_at_its_end_and_not_kept_whole(
+    store: Store, model: WireServer
+) -> None:
+    model.script = always("because " * 1_250_000 + "\ntrue")
+    judges.register(store, on="support/reply")
+    store.ingest(WORKSPACE, [log_record("log_a")])
+    run_all(store, model)
+    detail = judgment_log(store)
+    assert detail.summary.status == "complete"
+    assert isinstance(detail.body.output, str)
+    assert len(detail.body.output) == llm.MAX_ANSWER_CHARS
+    assert detail.body.output.endswith("\ntrue")
+    assert (detail.body.output_message, detail.body.provider_response) == (None, None)
+
+
 def test_judge_reads_the_template_and_the_datapoint_of_what_it_judges(
     store: Store, model: WireServer
 ) -> None:

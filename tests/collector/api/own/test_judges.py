@@ -80,6 +80,7 @@ def test_log_page_and_monitors_page_show_what_the_judge_said(client: TestClient)
     monitors = client.get("/monitors").text
     assert "judges/polite" in monitors
     assert "llm · boolean" in monitors
+    assert "Is it polite?" in monitors  # its prompt
 
 
 def test_failed_judgment_says_why_on_the_pages(client: TestClient, model: WireServer) -> None:

@@ -200,3 +200,12 @@ def test_several_logs_are_judged_at_once_and_come_back_in_order(
     caller = caller_of(sqlite_store, settings_for(model))
     verdicts = judge(read_evaluator(content()), logs, caller=caller)
     assert [verdict.value for verdict in verdicts] == [False, True, False]
+
+
+@pytest.mark.parametrize("body", ["<html>oops</html>", [], {"choices": []}])
+def test_answer_that_is_none_is_an_error(sqlite_store: Store, model: WireServer, body: Any) -> None:
+    model.script = lambda _request: Reply(body)
+    verdict = ask(sqlite_store, model)
+    assert verdict.error is not None
+    assert verdict.error.type in ("server_error", "NoVerdict")
+    assert (verdict.value, verdict.is_strike) == (None, False)
