@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from kibitz.patching import (
@@ -9,12 +10,15 @@ from kibitz.patching import (
     Part,
     blob_part,
     field,
+    getter,
     items,
     media_part,
     text_part,
     tool_call,
     tool_result,
 )
+
+Get = Callable[[str], Any]  # asks a message for a field
 
 FINISH_REASONS = {"tool_calls": "tool_call", "function_call": "tool_call"}
 
@@ -35,17 +39,18 @@ def read_message(message: Any) -> Message:
     Shape: {"role": str, "content": str | [part] | None, "tool_calls"?: [call],
         "tool_call_id"?: str, "name"?: str, "refusal"?: str, "audio"?: {...}}
     """
-    role = field(message, "role") or "assistant"
-    content = field(message, "content")
+    get = getter(message)
+    role = get("role") or "assistant"
+    content = get("content")
     if role in ("tool", "function"):
-        call_id = field(message, "tool_call_id") or field(message, "name")
+        call_id = get("tool_call_id") or get("name")
         answer = content if isinstance(content, str) else read_content(content)
         return {"role": "tool", "parts": [tool_result(call_id, answer)]}
     read: Message = {
         "role": role,
-        "parts": [*_spoken(message), *read_content(content), *_calls(message)],
+        "parts": [*_spoken(get), *read_content(content), *_calls(get)],
     }
-    if (name := field(message, "name")) is not None:
+    if (name := get("name")) is not None:
         read["name"] = name
     return read
 
@@ -103,15 +108,15 @@ def _file(file: Any) -> Part:
     }
 
 
-def _spoken(message: Any) -> list[Part]:
+def _spoken(get: Get) -> list[Part]:
     """What is neither content nor a call: reasoning of compatible servers, refusal, sound."""
     parts: list[Part] = []
-    reasoning = field(message, "reasoning_content") or field(message, "reasoning")
+    reasoning = get("reasoning_content") or get("reasoning")
     if isinstance(reasoning, str) and reasoning:
         parts.append({"type": "reasoning", "content": reasoning})
-    if refusal := field(message, "refusal"):
+    if refusal := get("refusal"):
         parts.append({"type": "refusal", "content": refusal})
-    if (audio := field(message, "audio")) is not None:
+    if (audio := get("audio")) is not None:
         if transcript := field(audio, "transcript"):
             parts.append(text_part(transcript))
         if data := field(audio, "data"):
@@ -123,9 +128,9 @@ def _spoken(message: Any) -> list[Part]:
     return parts
 
 
-def _calls(message: Any) -> list[Part]:
-    calls = [_call(call) for call in items(field(message, "tool_calls"))]
-    if (legacy := field(message, "function_call")) is not None:
+def _calls(get: Get) -> list[Part]:
+    calls = [_call(call) for call in items(get("tool_calls"))]
+    if (legacy := get("function_call")) is not None:
         calls.append(tool_call(None, field(legacy, "name"), field(legacy, "arguments")))
     return calls
 

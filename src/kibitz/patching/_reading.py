@@ -6,7 +6,8 @@ reading must not run the host's code.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import orjson
@@ -34,6 +35,17 @@ def field(value: Any, name: str) -> Any:
     return getattr(value, name, None) if extra is None else extra.get(name)
 
 
+def getter(value: Any) -> Callable[[str], Any]:
+    """How to ask a dict or an object for several fields: as `field`, which looks each time anew."""
+    if isinstance(value, dict):
+        return value.get
+    known, extra = getattr(value, "__dict__", None), getattr(value, "__pydantic_extra__", None)
+    if known is None or extra is None:
+        return partial(field, value)
+    found: dict[str, Any] = {**extra, **known} if extra else known
+    return found.get
+
+
 def given(kwargs: Mapping[str, Any]) -> dict[str, Any]:
     """The arguments that say something, with `extra_body` laid over them."""
     told = {
@@ -53,14 +65,11 @@ def items(value: Any) -> Sequence[Any]:
 def rename(source: Any, names: Mapping[str, str]) -> Attributes:
     """Attributes for the fields present in a dict or object. Zero and False are values."""
     read: Attributes = {}
-    if isinstance(source, dict):
-        for name, attribute in names.items():
-            value = source.get(name)
-            if value is not None:
-                read[attribute] = value
+    if source is None:
         return read
+    get = getter(source)
     for name, attribute in names.items():
-        value = field(source, name)
+        value = get(name)
         if value is not None:
             read[attribute] = value
     return read
