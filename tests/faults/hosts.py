@@ -126,22 +126,23 @@ class Hosts:
         assert (ended.code, ended.errors) == (0, "")
         return ended
 
-    def kibitz(self, *arguments: str) -> str:
+    def kibitz(self, *arguments: str, timeout_s: float = 100) -> str:
         """Run a command of `kibitz` and return what it says."""
         done = subprocess.run(
             [sys.executable, "-m", "kibitz", *arguments],
             env=self.environment(),
             capture_output=True,
             text=True,
-            timeout=100,
+            timeout=timeout_s,
             check=False,
         )
         assert done.returncode in (0, 1), done.stderr
         return done.stdout
 
-    def drain(self) -> str:
+    def drain(self, timeout_s: float = 60) -> str:
         """Send what ended programs have left."""
-        return self.kibitz("spool", "drain", "--timeout-s", "60")
+        drain = ("spool", "drain", "--timeout-s", str(timeout_s))
+        return self.kibitz(*drain, timeout_s=timeout_s + 40)
 
     def kill_all(self) -> None:
         for process in self.started:
