@@ -16,13 +16,14 @@ from sqlalchemy.exc import (
     ArgumentError,
     DataError,
     DBAPIError,
+    IntegrityError,
     InterfaceError,
     OperationalError,
 )
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.pool import QueuePool
 
-from kibitz_collector.errors import Busy, Invalid, SetupError
+from kibitz_collector.errors import Busy, Conflict, Invalid, SetupError
 
 BUSY_TIMEOUT_S = 30.0
 _WAIT_S = 5.0  # for another process's lock, while somebody waits for an answer
@@ -139,6 +140,7 @@ def translated_errors() -> Iterator[None]:
     """Turn what drivers raise into our errors, for whoever asks through the store's doors.
 
     Raises: Busy: the database cannot be used now. Invalid: it cannot hold a value it was given.
+    Conflict: another transaction was faster.
     """
     try:
         yield
@@ -146,6 +148,10 @@ def translated_errors() -> Iterator[None]:
         if is_unavailable(error):
             raise Busy(
                 f"the database cannot be used now: {reason_of(error)}", retry_after_s=2.0
+            ) from error
+        if isinstance(error, IntegrityError):
+            raise Conflict(
+                f"someone else made the same at this moment; ask again: {reason_of(error)}"
             ) from error
         if not isinstance(error, DataError):
             raise
@@ -285,10 +291,20 @@ def lock_traces(
     )
 
 
+def lock_files(connection: Connection, workspace_id: int) -> None:
+    """Hold off all others that change Files of a workspace until this transaction ends."""
+    if connection.dialect.name != "sqlite":
+        connection.execute(
+            text("SELECT pg_advisory_xact_lock(:space, :workspace)"),
+            {"space": _LOCK_FILES, "workspace": workspace_id},
+        )
+
+
 TRACE_BUCKETS = 1024
 _LOCK_WORKSPACE = 0x6B6962
 _LOCK_TRACE = 0x6B6963
 LOCK_MIGRATE = 0x6B6964
+_LOCK_FILES = 0x6B6965
 _LOCK_SEQ, _LOCK_TIME = 0x6B69, 0x6B6A
 """The upper 16 bits of locks whose other 48 are a `seq`, or a time in ms."""
 

@@ -231,7 +231,7 @@ def many_threads(client: Humanloop, model_url: str) -> None:
         list(pool.map(run, range(250)))
     # Its one thread sends span by span, and gives up 5 s after the end: fewer on a busy machine.
     (exporter,) = (one for one in gc.get_objects() if type(one) is HumanloopSpanExporter)
-    while exporter._upload_queue.qsize() > 50:
+    while exporter._upload_queue.qsize() > 10:
         time.sleep(0.01)
 
 

@@ -3,7 +3,8 @@
 Source: Humanloop API v5, errors: `{"detail": …}`; 422 carries a list of `{loc, msg, type}`.
 """
 
-from collections.abc import Callable, Coroutine, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any
 
@@ -14,6 +15,8 @@ from starlette.responses import JSONResponse
 from kibitz_collector.access.http import Context, context, full_context
 from kibitz_collector.api.bodies import JsonRoute
 from kibitz_collector.errors import CollectorError
+from kibitz_collector.store import Session
+from kibitz_collector.store.writes.locks import lock_files
 
 Sender = Annotated[Context, Depends(context)]
 """Who may send Logs: any key."""
@@ -53,6 +56,14 @@ def _failure(error: CollectorError) -> Response:
 
 def _problems(errors: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
     return [{"loc": list(one["loc"]), "msg": one["msg"], "type": one["type"]} for one in errors]
+
+
+@contextmanager
+def changing_files(caller: Context) -> Iterator[Session]:
+    """Open a transaction that changes Files: one at a time in a workspace."""
+    with caller.store.write() as session:
+        lock_files(session, caller.workspace_id)
+        yield session
 
 
 def to_ns(when: datetime | None) -> int | None:

@@ -10,7 +10,7 @@ from pydantic import ValidationError
 from starlette.concurrency import run_in_threadpool
 
 from kibitz_collector.access.http import Context
-from kibitz_collector.api.v5.contract import Owner
+from kibitz_collector.api.v5.contract import Owner, changing_files
 from kibitz_collector.api.v5.file_answers import (
     Extras,
     answer_datapoint,
@@ -176,7 +176,7 @@ def _change(
     attributes: Json | None = None,
     with_datapoints: bool = False,
 ) -> FileResponse:
-    with caller.store.write() as session:
+    with changing_files(caller) as session:
         base_id = _base(session, caller, change, *base) if action != "set" else None
         file_id, version = change_dataset(
             session,

@@ -5,7 +5,7 @@ import time
 from fastapi import APIRouter
 
 from kibitz_collector.access.http import Context
-from kibitz_collector.api.v5.contract import ContractRoute, Owner, to_time
+from kibitz_collector.api.v5.contract import ContractRoute, Owner, changing_files, to_time
 from kibitz_collector.api.v5.file_answers import answer_files
 from kibitz_collector.api.v5.models.directories import (
     DirectoryRequest,
@@ -34,7 +34,7 @@ def list_directories(caller: Owner) -> list[DirectoryResponse]:
 @router.post("", operation_id="directories.create", status_code=201)
 def create_directory(caller: Owner, body: DirectoryRequest) -> DirectoryResponse:
     """Make a directory, and those above it."""
-    with caller.store.write() as session:
+    with changing_files(caller) as session:
         path = _path(session, caller, body, None)
         made = writes.create_directory(session, caller.workspace_id, path, time.time_ns())
         return _answer(made)
@@ -63,7 +63,7 @@ def get_directory(caller: Owner, id: str) -> DirectoryWithParentsAndChildrenResp
 @router.patch("/{id}", operation_id="directories.update")
 def update_directory(caller: Owner, id: str, body: DirectoryRequest) -> DirectoryResponse:
     """Move or rename a directory with all that is in it."""
-    with caller.store.write() as session:
+    with changing_files(caller) as session:
         directory = queries.get_directory(session, caller.workspace_id, id)
         path = _path(session, caller, body, directory)
         moved = writes.move_directory(
@@ -75,7 +75,7 @@ def update_directory(caller: Owner, id: str, body: DirectoryRequest) -> Director
 @router.delete("/{id}", operation_id="directories.delete", status_code=204)
 def delete_directory(caller: Owner, id: str) -> None:
     """Delete an empty directory."""
-    with caller.store.write() as session:
+    with changing_files(caller) as session:
         writes.delete_directory(session, caller.workspace_id, id)
 
 

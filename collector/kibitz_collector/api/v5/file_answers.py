@@ -32,6 +32,7 @@ from kibitz_collector.api.v5.models.shared import (
     ToolFunction,
     is_deep,
 )
+from kibitz_collector.errors import NotFound
 from kibitz_collector.files.identity import tool_type
 from kibitz_collector.files.promptfile import serialize
 from kibitz_collector.files.template import as_text, find_inputs
@@ -81,8 +82,13 @@ def answer_file(
     version_id: str,
     extras: Extras = NO_EXTRAS,
 ) -> FileResponse:
-    """Return the answer for one File at a Version."""
-    return answer_files(session, workspace_id, [(file_id, version_id)], extras)[0]
+    """Return the answer for one File at a Version.
+
+    Raises: NotFound: it was deleted at this moment.
+    """
+    for answer in answer_files(session, workspace_id, [(file_id, version_id)], extras):
+        return answer
+    raise NotFound(f"no File {file_id!r} at Version {version_id!r}")
 
 
 def answer_environment(environment: EnvironmentView) -> EnvironmentResponse:

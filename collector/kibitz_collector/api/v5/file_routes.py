@@ -6,7 +6,7 @@ from typing import Any
 from fastapi import APIRouter
 
 from kibitz_collector.access.http import Context
-from kibitz_collector.api.v5.contract import ContractRoute, Owner
+from kibitz_collector.api.v5.contract import ContractRoute, Owner, changing_files
 from kibitz_collector.api.v5.file_answers import (
     NO_EXTRAS,
     Extras,
@@ -114,12 +114,12 @@ class FileRoutes:
 
     def delete(self, caller: Owner, id: str) -> None:
         """Delete a File with its Versions."""
-        with caller.store.write() as session:
+        with changing_files(caller) as session:
             delete_file(session, caller.workspace_id, self.find_file(session, caller, id))
 
     def move(self, caller: Owner, id: str, body: FileMove) -> FileResponse:
         """Move or rename a File."""
-        with caller.store.write() as session:
+        with changing_files(caller) as session:
             file = self.find_file(session, caller, id)
             path = _new_path(session, caller, file, body)
             move_file(session, caller.workspace_id, file.id, file.path, path, time.time_ns())
@@ -140,7 +140,7 @@ class FileRoutes:
 
     def delete_version(self, caller: Owner, id: str, version_id: str) -> None:
         """Delete a Version; its deployments end, its Logs stay."""
-        with caller.store.write() as session:
+        with changing_files(caller) as session:
             file, version = self.find(session, caller, id, version_id)
             delete_version(session, file, version, time.time_ns())
 
@@ -148,7 +148,7 @@ class FileRoutes:
         self, caller: Owner, id: str, version_id: str, body: VersionUpdate
     ) -> FileResponse:
         """Name or describe a Version."""
-        with caller.store.write() as session:
+        with changing_files(caller) as session:
             file, version = self.find(session, caller, id, version_id)
             name_version(session, file.id, version, name=body.name, description=body.description)
             return answer_file(session, caller.workspace_id, file.id, version)
@@ -157,7 +157,7 @@ class FileRoutes:
         self, caller: Owner, id: str, environment_id: str, version_id: str
     ) -> FileResponse:
         """Deploy a Version to an environment."""
-        with caller.store.write() as session:
+        with changing_files(caller) as session:
             file, version = self.find(session, caller, id, version_id)
             environment = get_environment(session, caller.workspace_id, environment_id)
             deploy(
@@ -172,7 +172,7 @@ class FileRoutes:
 
     def remove_deployment(self, caller: Owner, id: str, environment_id: str) -> None:
         """Let an environment use no Version of a File."""
-        with caller.store.write() as session:
+        with changing_files(caller) as session:
             file = self.find_file(session, caller, id)
             environment = get_environment(session, caller.workspace_id, environment_id)
             undeploy(session, file.id, environment.id)
@@ -200,7 +200,7 @@ class FileRoutes:
 
     def monitoring(self, caller: Owner, id: str, body: MonitoringUpdate) -> FileResponse:
         """Let Evaluators begin or cease to judge a File's Logs."""
-        with caller.store.write() as session:
+        with changing_files(caller) as session:
             file = self.find_file(session, caller, id)
             for one in body.deactivate or []:
                 deactivate(session, caller.workspace_id, file, _choice(one))
@@ -211,7 +211,7 @@ class FileRoutes:
 
     def upsert(self, caller: Context, change: FileChange, content: Json) -> FileResponse:
         """Make a File or a new Version of it; the answer shows that Version."""
-        with caller.store.write() as session:
+        with changing_files(caller) as session:
             file_id, version_id = upsert(
                 session, caller.workspace_id, change, content, time.time_ns()
             )
