@@ -1,7 +1,8 @@
 """Puts together how the runs of an evaluation came out, for the API and the pages."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import Any, TypeVar
 
 from kibitz_collector.evaluations.report import Named, report_text
 from kibitz_collector.evaluations.stats import Judge, RunStats, run_stats, standing_verdicts
@@ -19,6 +20,8 @@ from kibitz_collector.store.queries.evaluations_logs import (
 )
 from kibitz_collector.store.queries.files import get_files, get_versions
 from kibitz_collector.store.queries.judgments import judgments_of
+
+Fact = TypeVar("Fact", RunLogFact, VerdictFact)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,53 +56,62 @@ def read_board(session: Session, workspace_id: int, evaluation: EvaluationView) 
     runs = queries.list_runs(session, evaluation.id)
     judges = [_judge(session, workspace_id, used) for used in evaluation.evaluators]
     run_ids = [placed.run.id for placed in runs]
-    logs: dict[str, list[RunLogFact]] = {}
-    for log in log_facts(session, run_ids):
-        logs.setdefault(log.run_id, []).append(log)
-    verdicts: dict[str, list[VerdictFact]] = {}
+    logs = _by_run(log_facts(session, run_ids))
     evaluator_ids = sorted({judge.evaluator_id for judge in judges})
-    for verdict in verdict_facts(session, workspace_id, run_ids, evaluator_ids):
-        verdicts.setdefault(verdict.run_id, []).append(verdict)
-    files = get_files(
-        session,
-        workspace_id,
-        {evaluation.file_id or "", *(id_ for placed in runs for id_ in _file_ids(placed))},
-    )
-    names = get_versions(session, workspace_id, {placed.run.version_id or "" for placed in runs})
-    own = files.get(evaluation.file_id or "")
-    newest = runs[0].run.id if runs else ""
-    stats = [
-        run_stats(
-            run_id=placed.run.id,
-            version_id=placed.run.version_id,
-            status=placed.run.status,
-            changed_ns=placed.run.updated_ns,
-            expected=_expected(session, placed),
-            logs=logs.get(placed.run.id, []),
-            verdicts=verdicts.get(placed.run.id, []),
-            judges=judges,
-        )
-        for placed in runs
-    ]
+    verdicts = _by_run(verdict_facts(session, workspace_id, run_ids, evaluator_ids))
+    newest = run_ids[0] if run_ids else ""
     return Board(
         evaluation=evaluation,
-        file_path=own.path if own else None,
         runs=runs,
-        stats=stats,
-        versions={
-            version.id: version.name or files[version.file_id].path
-            for version in names.values()
-            if version.name or (version.file_id in files and version.file_id != evaluation.file_id)
-        },
-        datasets={
+        stats=[
+            run_stats(
+                run_id=placed.run.id,
+                version_id=placed.run.version_id,
+                status=placed.run.status,
+                changed_ns=placed.run.updated_ns,
+                expected=_expected(session, placed),
+                logs=logs.get(placed.run.id, []),
+                verdicts=verdicts.get(placed.run.id, []),
+                judges=judges,
+            )
+            for placed in runs
+        ],
+        failures=_failures(
+            session, workspace_id, logs.get(newest, []), verdicts.get(newest, []), judges
+        ),
+        **_names(session, workspace_id, evaluation, runs),
+    )
+
+
+def _names(
+    session: Session, workspace_id: int, evaluation: EvaluationView, runs: Sequence[PlacedRun]
+) -> dict[str, Any]:
+    """Return what the File, the Versions and the Datasets are called."""
+    used = {id_ for placed in runs for id_ in (placed.run.file_id, placed.run.dataset_id) if id_}
+    files = get_files(session, workspace_id, {*used, evaluation.file_id or ""})
+    versions = get_versions(session, workspace_id, {placed.run.version_id or "" for placed in runs})
+    paths = {
+        one.id: files[one.file_id].path
+        for one in versions.values()
+        if one.file_id in files and one.file_id != evaluation.file_id
+    }
+    own = files.get(evaluation.file_id or "")
+    return {
+        "file_path": own.path if own else None,
+        "versions": paths | {one.id: one.name for one in versions.values() if one.name},
+        "datasets": {
             placed.run.id: files[placed.run.dataset_id].path
             for placed in runs
             if placed.run.dataset_id in files
         },
-        failures=_failures(
-            session, workspace_id, logs.get(newest, []), verdicts.get(newest, []), judges
-        ),
-    )
+    }
+
+
+def _by_run(facts: Iterable[Fact]) -> dict[str, list[Fact]]:
+    found: dict[str, list[Fact]] = {}
+    for fact in facts:
+        found.setdefault(fact.run_id, []).append(fact)
+    return found
 
 
 def _failures(
@@ -143,7 +155,3 @@ def _judge(session: Session, workspace_id: int, used: queries.UsedEvaluator) -> 
 def _expected(session: Session, placed: PlacedRun) -> int | None:
     dataset = placed.run.dataset_version_id
     return None if dataset is None else count_datapoints(session, dataset)
-
-
-def _file_ids(placed: PlacedRun) -> list[str]:
-    return [id_ for id_ in (placed.run.file_id, placed.run.dataset_id) if id_ is not None]

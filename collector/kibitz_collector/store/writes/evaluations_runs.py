@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping
 from typing import Literal
 
-from sqlalchemy import insert, literal, select, update
+from sqlalchemy import delete, insert, literal, select, update
 from sqlmodel import Session
 
 from kibitz_collector.files.ids import random_id
@@ -95,7 +95,10 @@ def set_run_status(
     *,
     only_from: Iterable[RunStatus],
 ) -> bool:
-    """Give a run a status; False: it has none of those it may have had before."""
+    """Give a run a status; False: it has none of those it may have had before.
+
+    When it has ended, what it had yet to generate is forgotten.
+    """
     connection = session.connection()
     changed = connection.execute(
         update(RUN)
@@ -103,11 +106,8 @@ def set_run_status(
         .values(status=status, updated_ns=now_ns)
     )
     if changed.rowcount and status not in OPEN:
-        connection.execute(
-            update(TASK)
-            .where(TASK.c.run_id == run_id, TASK.c.state == "waiting")
-            .values(state="done", last_error=f"the run was {status}")
-        )
+        # What is under way ends by itself.
+        connection.execute(delete(TASK).where(TASK.c.run_id == run_id, TASK.c.state != "running"))
     return bool(changed.rowcount)
 
 
