@@ -22,8 +22,9 @@ def main(argv: list[str]) -> int:
     humanloop = kinds.add_parser(
         "humanloop-export",
         help="a folder that Humanloop's export tool wrote",
-        description="Files, Versions, deployments, Logs and evaluations keep their ids. Monitors "
-        "are not switched on, and nothing that is imported is judged or alerted on.",
+        description="Files, Versions, deployments, Logs and evaluations keep their ids. Nothing "
+        "that is imported is judged; Evaluators that would be run here are attached to their "
+        "Files, and wait to be switched on.",
     )
     humanloop.add_argument("folder", type=Path, help="such as exports/20250605-120000")
     add_settings(humanloop, ["database_url", "prices_file"])

@@ -31,6 +31,7 @@ from kibitz_collector.store import Session, Store
 from kibitz_collector.store.queries import evaluations as evaluation_queries
 from kibitz_collector.store.queries import files as file_queries
 from kibitz_collector.store.queries.evaluations import RunStatus
+from kibitz_collector.store.queries.files import VersionView
 from kibitz_collector.store.queries.imports import known_logs
 from kibitz_collector.store.writes import imports as writes
 from kibitz_collector.store.writes.deployments import deploy
@@ -77,6 +78,8 @@ class Import:
         for folder in places:
             self._guard(folder / "file.json", self._import_file, folder)
             self._step(f"files {folder.name}", 1)
+        for folder in places:
+            self._guard(folder / "file.json", self._import_monitors, folder)
         for folder in places:
             self._import_logs(folder / "logs")
             self._step(f"logs {folder.name}", 1)
@@ -147,6 +150,30 @@ class Import:
             tag=str(answer.get("tag")),
         )
 
+    def _import_monitors(self, folder: Path) -> None:
+        """Attach Evaluators as they were; those that would be run here wait to be switched on."""
+        answer = read_object(folder / "file.json")
+        for place, one in enumerate(answer.get("evaluators") or []):
+            reference = one["version_reference"]
+            is_followed = reference["type"] == "environment"
+            evaluator = self._target(reference["file" if is_followed else "version"])
+            with self._store.write() as session:
+                environment = None
+                if is_followed:
+                    environment = self._place_environment(session, reference["environment"])
+                monitor = writes.ImportedMonitor(
+                    evaluator_id=evaluator.file_id,
+                    version_id=evaluator.version_id,
+                    environment_id=environment,
+                    file_path=file_queries.get_file(
+                        session, self._workspace_id, text(answer, "id")
+                    ).path,
+                    is_active=one.get("state") == "active" and not _is_run_here(evaluator),
+                    created_ns=time_of(one, "created_at") + place,  # shown in this order
+                )
+                is_new = writes.place_monitor(session, self._workspace_id, monitor)
+            self.report.count("monitors", is_new)
+
     def _let_judge(self, file_id: str) -> None:
         """Make an Evaluator that runs here one that monitors can use."""
         with self._store.write() as session:
@@ -154,11 +181,7 @@ class Import:
             if used is None:
                 return
             version = file_queries.get_version(session, self._workspace_id, used)
-            try:
-                is_run_here = read_evaluator(version.content).is_run_here
-            except Invalid:
-                return
-            if is_run_here:
+            if _is_run_here(version):
                 follow_version(session, self._workspace_id, file_id, used)
 
     def _target(self, answer: Json) -> Target:
@@ -317,3 +340,10 @@ class Import:
         with self._store.write() as session:
             run = evaluation_queries.get_run(session, self._workspace_id, run_id)
             add_run_logs(session, run, logs, "added", time.time_ns())
+
+
+def _is_run_here(version: Target | VersionView) -> bool:
+    try:
+        return read_evaluator(version.content).is_run_here
+    except Invalid:
+        return False

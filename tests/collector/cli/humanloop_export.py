@@ -12,7 +12,9 @@ Json = dict[str, Any]
 
 def export(client: httpx.Client, root: Path) -> Path:
     """Write everything below `root/files`; returns the root."""
-    for file in pages(client, "/v5/files"):
+    root_id = client.get("/v5/directories/root").json()["id"]
+    path = client.get(f"/v5/directories/{root_id}").json()["path"]
+    for file in pages(client, "/v5/files", path=path):
         folder = root / "files" / file["id"]
         kind, file_id = file["type"], file["id"]
         write(folder / "file.json", file)
@@ -56,10 +58,10 @@ def deployments(versions: list[Json]) -> Iterator[Json]:
             }
 
 
-def pages(client: httpx.Client, path: str, **query: Any) -> Iterator[Json]:
+def pages(client: httpx.Client, place: str, /, **query: Any) -> Iterator[Json]:
     page = 1
     while True:
-        answer = client.get(path, params={"size": 100, **query, "page": page})
+        answer = client.get(place, params={"size": 100, **query, "page": page})
         assert answer.is_success, answer.text
         records = answer.json()["records"]
         yield from records

@@ -14,6 +14,7 @@ from kibitz_collector.store.queries import evaluations as evaluation_queries
 from kibitz_collector.store.queries import files as file_queries
 from kibitz_collector.store.queries import logs as log_queries
 from kibitz_collector.store.queries.environments import list_environments
+from kibitz_collector.store.queries.evaluation import list_monitors
 from kibitz_collector.store.queries.evaluations_logs import log_facts
 
 Json = dict[str, Any]
@@ -184,6 +185,36 @@ def test_a_trace_comes_with_all_that_is_nested_in_it(store: Store, tmp_path: Pat
     by_id = {one.id: one for one in listed.items}
     (verdict,) = by_id["data_2"].judgments
     assert (verdict.value, verdict.where, verdict.made_by) == ("good", "human", "u")
+
+
+def test_evaluators_come_attached_and_what_would_run_here_is_off(
+    store: Store, tmp_path: Path
+) -> None:
+    spec = {"evaluator_type": "python", "return_type": "boolean", "code": "def f(log): return True"}
+    code = file("evaluator", "ev_2", "evv_2", "checks/code", spec=spec)
+    by_people = {
+        "version_reference": {"type": "environment", "file": RATING, "environment": PRODUCTION},
+        "state": "active",
+        "created_at": "2024-05-01T10:00:00Z",
+    }
+    by_code = {
+        "version_reference": {"type": "version", "version": code},
+        "state": "active",
+        "created_at": "2024-05-01T10:00:00Z",
+    }
+    write_file(tmp_path, {**ONE, "evaluators": [by_people, by_code, {"state": "active"}]})
+    report = run(store, tmp_path)
+    assert [str(one).partition("file.json: ")[2] for one in report.problems] == [
+        "not as the export tool writes it (KeyError: 'version_reference')"
+    ]
+    assert report.new["monitors"] == 2
+    with store.read() as session:
+        monitors = list_monitors(session, 1)
+    assert {one.evaluator.path: one.state for one in monitors} == {
+        "rating": "active",
+        "checks/code": "inactive",
+    }
+    assert run(store, tmp_path).known["monitors"] == 2
 
 
 def test_a_run_nobody_will_finish_is_cancelled(store: Store, tmp_path: Path) -> None:

@@ -13,16 +13,24 @@ from sqlmodel import Session
 
 from kibitz_collector.errors import Conflict
 from kibitz_collector.files.identity import content_hash
+from kibitz_collector.files.ids import random_id
 from kibitz_collector.files.paths import name_of, parent_of
 from kibitz_collector.records import FileKind, Json
 from kibitz_collector.store import dialect
 from kibitz_collector.store.queries.evaluations import EVALUATION, PLACE, RUN, USED, RunStatus
 from kibitz_collector.store.rows import storable, table
 from kibitz_collector.store.tables.datasets import Datapoint, VersionDatapoint
-from kibitz_collector.store.writes.defaults import DEPLOYMENT, ENVIRONMENT
-from kibitz_collector.store.writes.files import FILE, VERSION, ensure_directories
+from kibitz_collector.store.tables.jobs import Monitor
+from kibitz_collector.store.writes.claims import bump_revision
+from kibitz_collector.store.writes.defaults import DEPLOYMENT, ENVIRONMENT, give_place
+from kibitz_collector.store.writes.files import (
+    FILE,
+    VERSION,
+    ensure_directories,
+    forget_files,
+)
 
-DATAPOINT, MEMBER = table(Datapoint), table(VersionDatapoint)
+DATAPOINT, MEMBER, MONITOR = table(Datapoint), table(VersionDatapoint), table(Monitor)
 _CHUNK = 400
 
 
@@ -54,6 +62,18 @@ class ImportedVersion:
     created_ns: int
     status: str = "committed"
     datapoints: Sequence[tuple[str, str]] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ImportedMonitor:
+    """An Evaluator's Version that judged the Logs of the File at a path."""
+
+    evaluator_id: str
+    version_id: str
+    environment_id: str | None  # None: this very Version; else the one deployed there
+    file_path: str
+    is_active: bool
+    created_ns: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -101,8 +121,22 @@ def place_file(session: Session, workspace_id: int, file: ImportedFile) -> bool:
     holder = connection.execute(
         select(FILE.c.id).where(FILE.c.workspace_id == workspace_id, FILE.c.path == file.path)
     ).scalar()
+    said = {
+        "description": file.description,
+        "tags": orjson.dumps(list(file.tags)).decode(),
+        "readme": file.readme,
+        "created_ns": file.created_ns,
+        "updated_ns": file.updated_ns,
+    }
     if holder is not None:
-        raise Conflict(f"{file.path!r} is taken by {holder}; move or delete it, then import again")
+        is_evaluator = file.kind == "evaluator"
+        if not (is_evaluator and give_place(connection, workspace_id, file.path, file.id)):
+            raise Conflict(
+                f"{file.path!r} is taken by {holder}; move or delete it, then import again"
+            )
+        connection.execute(FILE.update().where(FILE.c.id == file.id).values(**said))
+        forget_files(connection)
+        return True
     ensure_directories(connection, workspace_id, parent_of(file.path), file.created_ns)
     connection.execute(
         FILE.insert().values(
@@ -111,12 +145,8 @@ def place_file(session: Session, workspace_id: int, file: ImportedFile) -> bool:
             kind=file.kind,
             path=file.path,
             name=name_of(file.path),
-            description=file.description,
-            tags=orjson.dumps(list(file.tags)).decode(),
-            readme=file.readme,
             is_derived=False,
-            created_ns=file.created_ns,
-            updated_ns=file.updated_ns,
+            **said,
         )
     )
     return True
@@ -240,6 +270,36 @@ def is_deployed(session: Session, file_id: str, environment_id: str) -> bool:
         DEPLOYMENT.c.ended_ns.is_(None),
     )
     return session.connection().execute(current).scalar() is not None
+
+
+def place_monitor(session: Session, workspace_id: int, monitor: ImportedMonitor) -> bool:
+    """Attach an Evaluator to a File; False if it is attached already, in whatever state."""
+    connection = session.connection()
+    known = select(MONITOR.c.id).where(
+        MONITOR.c.workspace_id == workspace_id,
+        MONITOR.c.evaluator_id == monitor.evaluator_id,
+        MONITOR.c.file_path == monitor.file_path,
+    )
+    if connection.execute(known).scalar() is not None:
+        return False
+    connection.execute(
+        MONITOR.insert().values(
+            id=random_id("mon_"),
+            workspace_id=workspace_id,
+            evaluator_id=monitor.evaluator_id,
+            version_id=monitor.version_id,
+            environment_id=monitor.environment_id,
+            file_path=monitor.file_path,
+            scope="log",
+            sample_rate=1.0,
+            is_active=monitor.is_active,
+            origin="api",
+            created_ns=monitor.created_ns,
+            updated_ns=monitor.created_ns,
+        )
+    )
+    bump_revision(session)
+    return True
 
 
 def place_evaluation(session: Session, workspace_id: int, evaluation: ImportedEvaluation) -> bool:
