@@ -64,6 +64,7 @@ class Transport:
     def __init__(
         self, collector: str, api_key: str | None, *, timeout_s: float, agent: str
     ) -> None:
+        self.collector = collector
         parts = urlsplit(collector)
         self._host = parts.hostname or "127.0.0.1"
         self._is_tls = parts.scheme == "https"
