@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import orjson
-from sqlalchemy import and_, select
+from sqlalchemy import and_, select, update
 from sqlalchemy.engine import Connection
 
 from kibitz_collector.files.identity import FILE_PREFIXES, content_hash, version_id
@@ -19,9 +19,10 @@ from kibitz_collector.store import dialect
 from kibitz_collector.store.rows import table
 from kibitz_collector.store.tables.files import Deployment, Environment, File, Version
 from kibitz_collector.store.tables.jobs import Monitor
+from kibitz_collector.store.tables.logs import Log
 
 ENVIRONMENT, DEPLOYMENT = table(Environment), table(Deployment)
-_FILE, _VERSION, _MONITOR = table(File), table(Version), table(Monitor)
+_FILE, _VERSION, _MONITOR, _LOG = table(File), table(Version), table(Monitor), table(Log)
 DEFAULT_ENVIRONMENT = "production"
 DEFAULT_ORIGIN = "default"
 """The `origin` of monitors that nobody asked for."""
@@ -167,3 +168,29 @@ def _make_evaluator(
         },
     )
     deploy_first(connection, workspace_id, {file_id: version}, now_ns)
+
+
+def give_place(connection: Connection, workspace_id: int, path: str, file_id: str) -> bool:
+    """Let a File from elsewhere be the default Evaluator at a path that nobody has used or changed.
+
+    Its monitors and its Version are then that File's. False: what is there is not ours to give.
+    """
+    content = DEFAULT_EVALUATORS.get(path)
+    if content is None:
+        return False
+    versions = connection.execute(
+        select(_FILE.c.id, _VERSION.c.content_hash)
+        .join(_VERSION, _VERSION.c.file_id == _FILE.c.id)
+        .where(_FILE.c.workspace_id == workspace_id, _FILE.c.path == path)
+    ).all()
+    if [row.content_hash for row in versions] != [content_hash("evaluator", content)]:
+        return False
+    ours = versions[0].id
+    is_of_ours = (_LOG.c.workspace_id == workspace_id) & (_LOG.c.file_id == ours)
+    if connection.execute(select(_LOG.c.seq).where(is_of_ours).limit(1)).first():
+        return False
+    for column in (_FILE.c.id, _VERSION.c.file_id, DEPLOYMENT.c.file_id, _MONITOR.c.evaluator_id):
+        connection.execute(
+            update(column.table).where(column == ours).values({column.name: file_id})
+        )
+    return True
