@@ -204,6 +204,7 @@ def _suppressed() -> Iterator[None]:
 # --- the collector of this process
 
 _connections: dict[tuple[str, str | None], Connection] = {}
+_sidecars: dict[str, str] = {}  # where the collectors on SQLite files are
 
 
 def settings_now() -> Settings:
@@ -220,16 +221,20 @@ def settings_now() -> Settings:
 def connection_for(settings: Settings) -> Connection:
     """Return the connection to the collector these settings name."""
     collector = settings.collector
-    if collector.startswith("sqlite:"):
-        from kibitz._sidecar import find_or_start
-
-        collector = find_or_start(collector)
+    if collector.startswith("sqlite:"):  # before init(), which says where it is
+        collector = _sidecars.get(collector) or _find_sidecar(collector)
     key = (collector, settings.api_key)
     found = _connections.get(key)
     if found is None:
         found = _connections.setdefault(key, Connection(*key))
         atexit.register(found.close)
     return found
+
+
+def _find_sidecar(collector: str) -> str:
+    from kibitz._sidecar import find_or_start
+
+    return _sidecars.setdefault(collector, find_or_start(collector))
 
 
 def connection() -> Connection:

@@ -14,9 +14,10 @@ from kibitz import semconv as sc
 from kibitz._declared import File
 from kibitz._decorated import taken_apart
 from kibitz._decorators import default_path
+from kibitz._opening import open_span, use_span
 from kibitz._runtime import Runtime
 from kibitz._scope import Scope
-from kibitz._spans import Span, open_span, use_span
+from kibitz._spans import Span
 from kibitz.client.connection import Connection
 from kibitz.client.datasets import Datapoint
 from kibitz.errors import ApiError, ConfigError, KibitzError

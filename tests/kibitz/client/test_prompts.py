@@ -314,6 +314,36 @@ def test_settings_count_also_of_an_init_that_records_nothing(
     assert kibitz.get_prompt("p").version_id == made["version_id"]
 
 
+def test_a_sidecar_is_asked_too_without_init(tmp_path: Path) -> None:
+    program = """
+import sys, kibitz, httpx
+from kibitz.client.connection import connection
+url = connection().collector
+body = {"path": "p", "model": "m", "template": "Say {{x}}"}
+for _ in range(100):
+    try:
+        httpx.post(f"{url}/v5/prompts", json=body, trust_env=False).raise_for_status()
+        break
+    except httpx.TransportError:
+        import time; time.sleep(0.2)
+print(kibitz.get_prompt("p", timeout_s=20).render(x=1), kibitz.get_prompt("p").origin)
+from kibitz import _sidecar
+for process in _sidecar._started:
+    process.terminate()
+    process.wait(30)
+"""
+    database = f"sqlite:///{tmp_path / 'app.db'}"
+    done = subprocess.run(
+        [sys.executable, "-c", program],
+        capture_output=True,
+        text=True,
+        timeout=90,
+        check=False,
+        env=clean_environment(KIBITZ_COLLECTOR=database, KIBITZ_SPOOL_DIR=str(tmp_path)),
+    )
+    assert done.stdout == "[{'role': 'user', 'content': 'Say 1'}] collector\n", done.stderr
+
+
 def test_model_calls_inside_become_logs_of_the_version_that_was_rendered(app: Served) -> None:
     upsert(app, "prompts", path="p", **CHAT)
     newer = upsert(app, "prompts", path="p", **{**CHAT, "temperature": 0.9})
