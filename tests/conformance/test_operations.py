@@ -1,5 +1,6 @@
 """Each of the contract's operations over HTTP: a success and its main failure, both checked."""
 
+import re
 from collections.abc import Iterator
 
 import pytest
@@ -13,7 +14,7 @@ from kibitz_collector.store.writes import deployments, keys
 from tests.collector.api.v5 import model_wire
 from tests.collector.api.v5.conftest import check_answer
 from tests.conformance.contract import contract, find_operation
-from tests.conformance.operations import OPERATIONS, Ask, World
+from tests.conformance.operations import KINDS, OPERATIONS, Ask, World
 from tests.integrations.wire.server import WireServer
 
 WORKSPACE = 1
@@ -63,3 +64,14 @@ def test_operation_succeeds_and_fails_as_the_contract_says(operation: str, world
     succeed, fail = OPERATIONS[operation]
     send(world, succeed(world), operation)
     send(world, fail(world), operation)
+
+
+def test_the_answer_tells_which_key_made_a_version(world: World) -> None:
+    for group in KINDS:
+        file = world.file(group)
+        maker = file["created_by"]
+        assert (maker["full_name"], maker["email_address"]) == ("Ada", "")
+        assert re.fullmatch(r"usr_[0-9A-Za-z]{21}", maker["id"])
+        listed = world.ask("GET", f"{group}?user_filter=aD&size=100")["records"]
+        assert file["id"] in {one["id"] for one in listed}
+        assert world.ask("GET", f"{group}?user_filter=nobody")["total"] == 0

@@ -30,10 +30,12 @@ from kibitz_collector.api.v5.models.shared import (
     EnvironmentResponse,
     EvaluatorAggregate,
     ToolFunction,
+    UserResponse,
     is_deep,
 )
 from kibitz_collector.errors import NotFound
 from kibitz_collector.files.identity import tool_type
+from kibitz_collector.files.ids import hashed_id
 from kibitz_collector.files.promptfile import serialize
 from kibitz_collector.files.template import as_text, find_inputs
 from kibitz_collector.records import Json
@@ -98,6 +100,19 @@ def answer_environment(environment: EnvironmentView) -> EnvironmentResponse:
         name=environment.name,
         created_at=to_time(environment.created_ns),
         tag="default" if environment.is_default else "other",
+    )
+
+
+def answer_user(made_by: str | None, name: str | None) -> UserResponse | None:
+    """Return the answer for who made something: a key, or whom an import named."""
+    if made_by is None or name is None:
+        return None
+    user_id = made_by if made_by.startswith("usr_") else hashed_id("usr_", made_by)
+    is_address = "@" in name
+    return UserResponse(
+        id=user_id,
+        email_address=name if is_address else "",
+        full_name=None if is_address or name == made_by else name,
     )
 
 
@@ -167,6 +182,7 @@ def _common(one: Described) -> dict[str, Any]:
         "version_description": version.description,
         "environments": [answer_environment(e) for e in one.environments],
         "created_at": to_time(version.created_ns),
+        "created_by": answer_user(version.created_by, one.maker),
         "updated_at": to_time(max(version.created_ns, file.updated_ns)),
         "last_used_at": to_time(one.last_used_ns),
     }

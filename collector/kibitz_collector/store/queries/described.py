@@ -11,6 +11,7 @@ from kibitz_collector.files.paths import parent_of, root_id
 from kibitz_collector.store.filters import FILE, LOG
 from kibitz_collector.store.queries.environments import EnvironmentView, list_environments
 from kibitz_collector.store.queries.files import FileView, VersionView, get_files, get_versions
+from kibitz_collector.store.queries.keys import key_names
 from kibitz_collector.store.rows import table
 from kibitz_collector.store.tables.datasets import VersionDatapoint
 from kibitz_collector.store.tables.files import Directory
@@ -33,6 +34,7 @@ class Described:
     file_log_count: int
     last_used_ns: int
     datapoint_count: int
+    maker: str | None = None  # of the Version: the name of a key, or what an import said
     monitors: list["AttachedEvaluator"] = field(default_factory=list)
 
 
@@ -62,6 +64,8 @@ def describe(
     counts = _log_counts(session, workspace_id, list(files))
     last_used = _last_used(session, workspace_id, list(files))
     datapoints = _datapoint_counts(session, list(versions))
+    makers = {one.created_by for one in versions.values() if one.created_by is not None}
+    names = key_names(session, workspace_id, makers)
     monitors = _monitors(session, workspace_id, files, environments) if with_monitors else {}
     return [
         Described(
@@ -77,6 +81,7 @@ def describe(
             file_log_count=sum(n for (file, _), n in counts.items() if file == file_id),
             last_used_ns=last_used.get(file_id) or files[file_id].updated_ns,
             datapoint_count=datapoints.get(version_id, 0),
+            maker=names.get(versions[version_id].created_by or "", versions[version_id].created_by),
             monitors=monitors.get(files[file_id].path, []),
         )
         for file_id, version_id in wanted

@@ -9,7 +9,10 @@ from sqlmodel import Session
 
 from kibitz_collector.records import FileKind
 from kibitz_collector.store.queries.files import DEPLOYMENT, VERSION, select_files
+from kibitz_collector.store.rows import table
+from kibitz_collector.store.tables.keys import Key
 
+KEY = table(Key)
 SortBy = Literal["created_at", "updated_at", "name"]
 
 
@@ -99,8 +102,12 @@ def _files(workspace_id: int, wanted: FileFilter) -> Select[Any]:
     if wanted.directory:
         statement = statement.where(below(base.c.path, wanted.directory))
     if wanted.created_by is not None:
+        keys = select(KEY.c.id).where(
+            KEY.c.workspace_id == workspace_id, contains(KEY.c.name, wanted.created_by)
+        )
+        is_theirs = contains(VERSION.c.created_by, wanted.created_by)
         made = select(VERSION.c.id).where(
-            VERSION.c.file_id == base.c.id, contains(VERSION.c.created_by, wanted.created_by)
+            VERSION.c.file_id == base.c.id, is_theirs | VERSION.c.created_by.in_(keys)
         )
         statement = statement.where(made.exists())
     return statement

@@ -1,5 +1,6 @@
 """Reads API keys."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal, cast
 
@@ -45,6 +46,17 @@ def find_key_by_hash(session: Session, key_hash: str) -> KeyView | None:
     statement = select(Key).where(Key.hash == key_hash, col(Key.revoked_ns).is_(None))
     key = session.exec(statement).first()
     return None if key is None else _view(key)
+
+
+def key_names(session: Session, workspace_id: int, ids: Iterable[str]) -> dict[str, str]:
+    """Return what these keys are called, also when they are revoked; by id."""
+    wanted = set(ids)
+    if not wanted:
+        return {}
+    statement = select(Key.id, Key.name).where(
+        Key.workspace_id == workspace_id, col(Key.id).in_(wanted)
+    )
+    return dict(session.exec(statement).all())
 
 
 def _view(key: Key) -> KeyView:
