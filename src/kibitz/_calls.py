@@ -19,12 +19,13 @@ from kibitz._context import get_current
 from kibitz._declared import File, capture_of, with_remarks
 from kibitz._generators import drive, drive_async
 from kibitz._guard import swallow
+from kibitz._opening import begin, enter_span, leave_span
 from kibitz._prompts import PromptScope
 from kibitz._record import KIND_INTERNAL, json_text, span_template
 from kibitz._runtime import Runtime
 from kibitz._scope import KEY, Scope
 from kibitz._serialize import plain, snapshot
-from kibitz._spans import Span, begin, enter_span, leave_span
+from kibitz._spans import Span
 
 
 class Declaration:

@@ -14,9 +14,10 @@ import orjson
 from kibitz import semconv as sc
 from kibitz._context import attach, get_current
 from kibitz._guard import swallow
+from kibitz._opening import enter_span, leave_span
 from kibitz._scope import again
 from kibitz._serialize import snapshot
-from kibitz._spans import Span, enter_span, leave_span
+from kibitz._spans import Span
 
 _MOST_BYTES = 256 * 1024
 _ITEM_BYTES = 24  # what one more costs, however short: at most 11,000

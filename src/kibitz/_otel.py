@@ -23,11 +23,11 @@ from kibitz import _runtime
 from kibitz._foreign import NO_PARENT, encode
 from kibitz._guard import swallow
 from kibitz._ids import new_span_id, new_trace_id
+from kibitz._opening import is_kept
 from kibitz._record import BARE_TAIL, json_text, span_head, span_template
 from kibitz._runtime import SPAN, Runtime
 from kibitz._scope import KEY, Carried, Scope
 from kibitz._serialize import snapshot
-from kibitz._spans import is_kept
 from kibitz.semconv import (
     AMBIENT_PARENT,
     CAPTURE,

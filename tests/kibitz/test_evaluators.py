@@ -176,7 +176,7 @@ def test_a_failing_evaluator_of_the_app_says_why(spans: Spans) -> None:
 
 
 def test_a_span_reads_as_a_log() -> None:
-    from kibitz._spans import open_span
+    from kibitz._opening import open_span
 
     with capture():
         span = open_span("chat")

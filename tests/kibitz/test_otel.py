@@ -19,10 +19,10 @@ from opentelemetry.util._once import Once
 
 import kibitz._setup as setup
 from kibitz import _otel
+from kibitz._opening import open_span, use_span
 from kibitz._running import Slot
 from kibitz._runtime import SPAN, install
 from kibitz._runtime import get as get_runtime
-from kibitz._spans import open_span, use_span
 
 
 class Kept(list[dict[str, Any]]):

@@ -7,7 +7,8 @@ from opentelemetry.trace import Status, StatusCode
 import kibitz
 from kibitz import semconv as sc
 from kibitz._declared import File
-from kibitz._spans import Span, current_span, open_span, use_span
+from kibitz._opening import current_span, open_span, use_span
+from kibitz._spans import Span
 from kibitz.testing import Spans, capture
 
 

@@ -15,7 +15,8 @@ from kibitz import _runtime
 from kibitz import semconv as sc
 from kibitz._failure import Failure
 from kibitz._guard import guarded, swallow
-from kibitz._spans import Span, open_span, use_span
+from kibitz._opening import open_span, use_span
+from kibitz._spans import Span
 from kibitz.patching import _raw, _streams
 from kibitz.patching._endpoints import Endpoint, StreamFold, is_patched
 from kibitz.patching._reading import Attributes
