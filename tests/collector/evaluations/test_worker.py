@@ -1,5 +1,6 @@
 """The calls of orchestrated runs: each datapoint once, whatever happens to those who make them."""
 
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -171,6 +172,19 @@ def test_two_workers_never_have_the_same_datapoint(world: World) -> None:
             found.append(tasks.claim_task(session, now_ns=world.clock(), lease_ns=SECOND))
     assert found.pop() is None
     assert len({one.datapoint_id for one in found if one}) == 3
+
+
+def test_workers_side_by_side_make_each_call_once(world: World) -> None:
+    points = world.dataset(*({"inputs": {"q": f"q{n}"}} for n in range(24)))
+    run_id = world.run(world.evaluation(), world.prompt(), points, orchestrated=True)
+    for _lost in range(3):
+        with world.store.write() as session:
+            tasks.claim_task(session, now_ns=world.clock(), lease_ns=SECOND)
+    world.clock.pass_s(2)
+    with ThreadPoolExecutor(4) as pool:
+        made = list(pool.map(lambda _: world.work(), range(4)))
+    assert sum(made) == 24
+    assert len(world.entries(run_id)) == 24
 
 
 def test_what_is_given_back_counts_no_attempt(world: World) -> None:

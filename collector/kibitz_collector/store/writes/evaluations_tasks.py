@@ -2,7 +2,8 @@
 
 from dataclasses import dataclass
 
-from sqlalchemy import CursorResult, Select, and_, select, update
+from sqlalchemy import CursorResult, Select, and_, select, tuple_, update
+from sqlalchemy.engine import Connection
 from sqlmodel import Session
 
 from kibitz_collector.files.ids import random_id
@@ -41,16 +42,7 @@ def is_task_waiting(session: Session, now_ns: int) -> bool:
 def claim_task(session: Session, *, now_ns: int, lease_ns: int) -> ClaimedTask | None:
     """Take the next datapoint, those of the oldest run first; None: there is nothing to do."""
     connection = session.connection()
-    connection.execute(
-        update(TASK)
-        .where(TASK.c.state == "running", TASK.c.lease_until_ns < now_ns)
-        .values(
-            state="waiting",
-            claim=None,
-            lease_until_ns=None,
-            last_error="the worker that had it ended",
-        )
-    )
+    _take_back_lost(connection, now_ns)
     row = connection.execute(_waiting(now_ns).with_for_update(skip_locked=True, of=TASK)).first()
     if row is None:
         return None
@@ -72,6 +64,33 @@ def claim_task(session: Session, *, now_ns: int, lease_ns: int) -> ClaimedTask |
         datapoint_id=row.datapoint_id,
         attempts=row.attempts + 1,
     )
+
+
+def _take_back_lost(connection: Connection, now_ns: int) -> None:
+    """Free the tasks of workers that died."""
+    # Skipping what another worker takes back at this moment: waiting for it in another order
+    # would be a deadlock.
+    lost = connection.execute(
+        select(TASK.c.run_id, TASK.c.datapoint_id)
+        .where(TASK.c.state == "running", TASK.c.lease_until_ns < now_ns)
+        .order_by(TASK.c.run_id, TASK.c.datapoint_id)
+        .limit(500)
+        .with_for_update(skip_locked=True)
+    ).all()
+    if lost:
+        connection.execute(
+            update(TASK)
+            .where(
+                tuple_(TASK.c.run_id, TASK.c.datapoint_id).in_([tuple(row) for row in lost]),
+                TASK.c.state == "running",
+            )
+            .values(
+                state="waiting",
+                claim=None,
+                lease_until_ns=None,
+                last_error="the worker that had it ended",
+            )
+        )
 
 
 def keep_task(session: Session, token: str, *, now_ns: int, lease_ns: int) -> bool:
