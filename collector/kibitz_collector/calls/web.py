@@ -3,12 +3,11 @@
 import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from functools import lru_cache
 
 import httpcore
-import httpx
 
 from kibitz_collector.addresses import AddressRefused, CheckedBackend, Reach, check_url
+from kibitz_collector.providers.network import certificates
 
 MAX_ANSWER_BYTES = 1_000_000
 
@@ -41,7 +40,7 @@ def fetch(request: WebRequest, reach: Reach, timeout_s: float) -> str:
         check_url(request.url, reach)
         backend = CheckedBackend(reach, timeout_s)
         with (
-            httpcore.ConnectionPool(ssl_context=_ssl_context(), network_backend=backend) as pool,
+            httpcore.ConnectionPool(ssl_context=certificates(), network_backend=backend) as pool,
             pool.stream(
                 request.method,
                 request.url,
@@ -73,8 +72,3 @@ def _read(answer: httpcore.Response) -> str:
     if 300 <= answer.status < 400:
         raise WebError(f"it answered {answer.status}, a redirect; these are not followed")
     raise WebError(f"it answered {answer.status}: {text[:500]}")
-
-
-@lru_cache(maxsize=1)
-def _ssl_context() -> ssl.SSLContext:
-    return httpx.create_ssl_context()  # certifi, or what SSL_CERT_FILE names; 20 ms to make

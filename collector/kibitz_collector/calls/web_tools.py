@@ -89,9 +89,16 @@ def _fill_url(url: str, inputs: Json) -> tuple[str, set[str]]:
         raise Invalid("an input in the URL of a Tool may not be . or ..")
     # A slash, a question mark or an @ of an input is no part of the address.
     filled = PLACEHOLDER.sub(lambda match: quote(as_text(inputs[match[1]]), safe=""), url)
-    if urlsplit(filled).netloc != urlsplit(url).netloc:
+    if _host_of(filled) != _host_of(url):
         raise Invalid("an input may not stand in the host of a URL")
     return filled, names
+
+
+def _host_of(url: str) -> str:
+    try:
+        return urlsplit(url).netloc
+    except ValueError as error:
+        raise Invalid(f"the URL of the Tool cannot be read: {error}") from None
 
 
 def _fill_variables(text: str, variables: Mapping[str, str]) -> str:
@@ -222,7 +229,7 @@ def _top_k(setup: Json, inputs: Json) -> int:
     told: Any = inputs.get("top_k") or setup.get("top_k") or 5
     try:
         return max(1, min(int(told), _MAX_TOP_K))
-    except (TypeError, ValueError):
+    except (OverflowError, TypeError, ValueError):
         raise Invalid(f"top_k must be a whole number, and is {told!r:.100}") from None
 
 

@@ -21,7 +21,7 @@ from kibitz_collector.providers.messages import (
     stops_of,
     text_of,
 )
-from kibitz_collector.providers.network import shared_client
+from kibitz_collector.providers.network import certificates, shared_client
 from kibitz_collector.providers.types import (
     Connection,
     Delta,
@@ -301,6 +301,8 @@ def _open(connection: Connection) -> Iterator[Any]:
     options = {
         "api_version": _VERSION,
         "httpx_client": shared_client(),
+        # For asynchronous calls, of which there are none; else it loads certificates twice.
+        "async_client_args": {"verify": certificates(), "ssl": certificates()},
         "timeout": max(1, int(connection.timeout_s * 1000)),
         # One call is one request and one Log; who wants another asks again.
         "retry_options": {"attempts": 1},

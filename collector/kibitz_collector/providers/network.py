@@ -6,6 +6,7 @@ than many a call.
 
 import atexit
 import functools
+import ssl
 
 import httpx
 
@@ -13,6 +14,12 @@ import httpx
 @functools.cache
 def shared_client() -> httpx.Client:
     """Return the client of this process."""
-    client = httpx.Client(follow_redirects=False)
+    client = httpx.Client(follow_redirects=False, verify=certificates())
     atexit.register(client.close)
     return client
+
+
+@functools.cache
+def certificates() -> ssl.SSLContext:
+    """Return what this process trusts: certifi's, or what SSL_CERT_FILE names."""
+    return httpx.create_ssl_context()

@@ -52,7 +52,7 @@ PROVIDERS: dict[str, Known] = {
     "vllm": Known(module="openai", base_url="http://127.0.0.1:8000/v1", needs_key=False),
     "mock": Known(module="mock", needs_key=False),
 }
-_LOOKUP_S = 5.0
+_LOOKUP_S = 2.0
 _COMPATIBLE = Known(module="openai", needs_key=False, needs_base_url=True)
 
 

@@ -24,6 +24,7 @@ from kibitz_collector.providers.messages import (
     stops_of,
     text_of,
 )
+from kibitz_collector.providers.network import certificates
 from kibitz_collector.providers.types import (
     Connection,
     Delta,
@@ -190,7 +191,7 @@ def _client(connection: Connection) -> Any:
 @cache
 def _transport() -> httpx.HTTPTransport:
     """Share one pool: making one loads certificates, which takes longer than many a call."""
-    transport = httpx.HTTPTransport()
+    transport = httpx.HTTPTransport(verify=certificates())
     atexit.register(transport.close)
     return transport
 
