@@ -16,7 +16,7 @@ from kibitz._context import attach, get_current
 from kibitz._guard import swallow
 from kibitz._opening import enter_span, leave_span
 from kibitz._scope import again
-from kibitz._serialize import snapshot
+from kibitz._serialize import plain, snapshot
 from kibitz._spans import Span
 
 _MOST_BYTES = 256 * 1024
@@ -69,7 +69,8 @@ class Ending:
             if span.output is None and span.capture != "metadata" and not span.is_dropped:
                 parts = self._parts
                 output: Any = "".join(parts) if parts and self._is_text else parts
-                span.output = span.snap(sc.LOG_OUTPUT, output)
+                text = plain(output)
+                span.output = span.snap(sc.LOG_OUTPUT, output) if text is None else text
                 if self._left_out:
                     span.truncated = {**(span.truncated or {}), sc.LOG_OUTPUT: self._left_out}
             if error is not None:
@@ -93,7 +94,8 @@ def drive(span: Span, generator: Generator[Any, Any, Any]) -> Generator[Any, Any
 
 def _drive(ending: Ending, generator: Generator[Any, Any, Any]) -> Generator[Any, Any, Any]:
     span, add = ending.span, ending.add
-    step: Any = generator.send
+    send: Any = generator.send
+    step = send
     value = outside = inside = None
     while True:
         context = get_current()
@@ -118,7 +120,7 @@ def _drive(ending: Ending, generator: Generator[Any, Any, Any]) -> Generator[Any
         add(item)
         try:
             value = yield item
-            step = generator.send
+            step = send
         except GeneratorExit:
             _close(ending, generator)
             raise
@@ -148,7 +150,8 @@ async def _drive_async(
     ending: Ending, generator: AsyncGenerator[Any, Any]
 ) -> AsyncGenerator[Any, Any]:
     span, add = ending.span, ending.add
-    step: Any = generator.asend
+    send: Any = generator.asend
+    step = send
     value = outside = inside = None
     while True:
         context = get_current()
@@ -173,7 +176,7 @@ async def _drive_async(
         add(item)
         try:
             value = yield item
-            step = generator.asend
+            step = send
         except GeneratorExit:
             await _close_async(ending, generator)
             raise
