@@ -11,11 +11,13 @@ import orjson
 from sqlalchemy import Engine
 from sqlmodel import Session, col, select
 
-from kibitz_collector.errors import BadQuery
+from kibitz_collector.errors import BadQuery, Invalid
+from kibitz_collector.files.kinds.evaluator import read_evaluator
 from kibitz_collector.query import compile_match, parse
 from kibitz_collector.query.ast import And, Comparison, Node, Not, Or
 from kibitz_collector.records import LogRecord, Scope
 from kibitz_collector.store.tables.counters import Counter
+from kibitz_collector.store.tables.files import Version
 from kibitz_collector.store.tables.jobs import Evaluator, EvaluatorState, Monitor
 
 log = logging.getLogger("kibitz.collector")
@@ -127,13 +129,34 @@ def _compile(session: Session, workspace_id: int) -> list[CompiledMonitor]:
             )
         )
     )
+    found = [(monitor, monitor.version_id or newest) for monitor, newest in session.exec(statement)]
+    used = {version_id for _, version_id in found} - suspended
+    run_here = _run_here(session, workspace_id, used)
     compiled = []
-    for monitor, newest in session.exec(statement):
-        version_id = monitor.version_id or newest
-        if version_id not in suspended:
+    for monitor, version_id in found:
+        if version_id in run_here:
             one = _compile_one(monitor, version_id)
             compiled += [one] if one is not None else []
     return compiled
+
+
+def _run_here(session: Session, workspace_id: int, version_ids: set[str]) -> set[str]:
+    """Return those of these evaluator versions that judge by themselves, in a collector.
+
+    An environment may have come to use a Version that people judge with.
+    """
+    statement = select(Version.id, Version.content).where(
+        Version.workspace_id == workspace_id, col(Version.id).in_(sorted(version_ids))
+    )
+    run_here = set()
+    for version_id, content in session.exec(statement):
+        try:
+            spec = read_evaluator(orjson.loads(content))
+        except Invalid:
+            continue  # came in as a Log's File, unchecked
+        if spec.is_run_here:
+            run_here.add(version_id)
+    return run_here
 
 
 def _compile_one(monitor: Monitor, version_id: str) -> CompiledMonitor | None:

@@ -71,7 +71,7 @@ def test_error_of_an_evaluator_is_recorded_with_its_line(store: Store, sandbox: 
     with store.read() as session:
         (judgment,) = log_queries.get_log(session, WORKSPACE, "log_a").summary.judgments
         detail = log_queries.get_log(session, WORKSPACE, judgment.log_id)
-        (view,) = queries.list_evaluators(session, WORKSPACE)
+        view = queries.get_evaluator(session, WORKSPACE, "checks/good")
     assert judgment.is_error
     assert detail.summary.status == "error"
     assert detail.body.error is not None
@@ -216,7 +216,7 @@ def test_failing_sandbox_puts_jobs_off_and_does_not_blame_the_evaluator(
     assert not broken.run_once()
     with store.read() as session:
         counts = queries.count_jobs(session, WORKSPACE, now_ns[0])
-        (view,) = queries.list_evaluators(session, WORKSPACE)
+        view = queries.get_evaluator(session, WORKSPACE, "checks/good")
     assert (counts.later, view.strikes, view.state) == (1, 0, "active")
     now_ns[0] += 2_000_000_000
     assert EvaluationWorker(store, sandbox, SETTINGS, clock=lambda: now_ns[0]).run_once()

@@ -13,6 +13,7 @@ from kibitz_collector.store.rows import table
 from kibitz_collector.store.tables.jobs import Monitor
 from kibitz_collector.store.writes.claims import bump_revision
 from kibitz_collector.store.writes.defaults import DEPLOYMENT, ENVIRONMENT, default_environment
+from kibitz_collector.store.writes.evaluation import ensure_state
 from kibitz_collector.store.writes.files import FILE
 
 MONITOR = table(Monitor)
@@ -62,6 +63,7 @@ def deploy(
         .values(version_id=version_id, updated_ns=now_ns)
     )
     if followed.rowcount:
+        ensure_state(session, workspace_id, file_id, version_id)
         bump_revision(session)
 
 

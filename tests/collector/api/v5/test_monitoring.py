@@ -243,3 +243,26 @@ def test_own_evaluator_called_rating_is_used_only_when_people_judge(
 def test_prompt_may_be_called_rating(client: TestClient) -> None:
     made = client.post("prompts", json={"path": "rating", "model": "m"}).json()
     assert [one["version"]["path"] for one in made["evaluators"]] == ["correction"]
+
+
+def test_judging_is_left_to_people_once_their_version_is_deployed(
+    client: TestClient, prompt: str
+) -> None:
+    one, people = evaluator(client), evaluator(client, "human")
+    environment = client.get(f"evaluators/{one['id']}/environments").json()[0]["id"]
+    update(client, prompt, activate=[{"evaluator_id": one["id"], "environment_id": environment}])
+    assert in_force(client) == [("p", one["version_id"])]
+    client.post(
+        f"evaluators/{one['id']}/environments/{environment}",
+        params={"version_id": people["version_id"]},
+    )
+    assert in_force(client) == []
+
+
+def test_judgment_that_describes_the_rating_lets_nothing_run(
+    client: TestClient, prompt: str
+) -> None:
+    log = client.post("prompts/log", json={"path": "p", "output": "x"}).json()
+    body = {"path": "rating", "parent_id": log["id"], "judgment": "good", "spec": SPECS["human"]}
+    assert client.post("evaluators/log", json=body).status_code == 200
+    assert in_force(client) == []
