@@ -7,6 +7,7 @@ from pydantic import BaseModel, Field
 
 from kibitz_collector.access.http import Context, full_context
 from kibitz_collector.api.bodies import JsonRoute
+from kibitz_collector.api.v5.models.kernels import PromptKernel, content_of
 from kibitz_collector.errors import Invalid
 from kibitz_collector.evaluate.evaluators.llm import ModelVerdict
 from kibitz_collector.evaluate.sandbox import Sandbox, Verdict
@@ -36,7 +37,7 @@ class EvaluatorIn(BaseModel):
     code: str = Field(
         "", description="Python source; the last function is called with one Log (dict)"
     )
-    prompt: dict[str, Any] | None = Field(
+    prompt: PromptKernel | None = Field(
         None, description="of type llm: what a Prompt is made of; model and template at least"
     )
     arguments_type: Arguments = Field(
@@ -49,7 +50,10 @@ class EvaluatorIn(BaseModel):
 
     def content(self) -> dict[str, Any]:
         """Return it as a Version's content."""
-        said = self.model_dump(include=set(EvaluatorIn.model_fields), exclude_none=True)
+        fields = set(EvaluatorIn.model_fields) - {"prompt"}
+        said = self.model_dump(include=fields, exclude_none=True)
+        if self.prompt is not None:
+            said["prompt"] = content_of(self.prompt, PromptKernel)
         silent = {"code": "", "arguments_type": "target_free", "options": []}
         return {name: value for name, value in said.items() if silent.get(name) != value}
 

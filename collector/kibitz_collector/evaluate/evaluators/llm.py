@@ -22,7 +22,7 @@ from kibitz_collector.calls import (
     ask_only,
     to_question,
 )
-from kibitz_collector.errors import CollectorError, Invalid
+from kibitz_collector.errors import Invalid, NotFound
 from kibitz_collector.evaluate.parsing import Unparsable, last_line, parse_verdict
 from kibitz_collector.evaluate.sandbox import Sandbox, Verdict, VerdictError
 from kibitz_collector.evaluate.values import value_problem
@@ -44,6 +44,8 @@ _LASTING = (
     "not_found_error",
     "configuration_error",
 )
+# What settings of no known form end in: Versions also come with spans, unchecked.
+_MALFORMED = (AttributeError, KeyError, TypeError, ValueError)
 T = TypeVar("T")
 
 
@@ -80,16 +82,21 @@ def judge(
 
 
 def judge_one(caller: Context, spec: EvaluatorSpec, log: Json) -> ModelVerdict:
-    """Ask the model about one Log."""
+    """Ask the model about one Log.
+
+    Raises: Busy: the database does not say with which key.
+    """
     start = time.monotonic()
-    inputs = judge_inputs(spec.prompt or {}, log)
-    verdict = ModelVerdict(inputs=inputs)
+    verdict = ModelVerdict()
     try:
-        question = _question(caller, spec, inputs)
-    except CollectorError as error:
-        verdict = _failed(verdict, "BadPrompt", error.message)
-    else:
+        verdict = replace(verdict, inputs=judge_inputs(spec.prompt or {}, log))
+        question = _question(caller, spec, verdict.inputs)
         verdict = _ask(caller, spec, replace(verdict, question=question))
+    except (Invalid, NotFound) as error:
+        verdict = _failed(verdict, "BadPrompt", error.message)
+    except _MALFORMED as error:
+        problem = f"the judge's prompt is none: {type(error).__name__}: {error}"
+        verdict = replace(_failed(verdict, "BadPrompt", problem), is_refused=True)
     return replace(verdict, duration_ms=(time.monotonic() - start) * 1000)
 
 

@@ -75,7 +75,7 @@ def test_log_page_and_monitors_page_show_what_the_judge_said(client: TestClient)
     assert "It says &lt;b&gt;please&lt;/b&gt;." in page
     (judgment,) = client.get("/api/logs/log_a").json()["judgments"]
     own = client.get(f"/logs/{judgment['log_id']}").text
-    for part in ("judge-1", "openai", "log.inputs.question", "$0.000038"):
+    for part in ("judge-1", "openai", "log.inputs.question", "$0.000038", 'href="/logs/log_a"'):
         assert part in own, part
     monitors = client.get("/monitors").text
     assert "judges/polite" in monitors
@@ -170,7 +170,9 @@ def test_number_of_code_outside_its_limits_is_an_error(client: TestClient) -> No
     [
         ({"prompt": None}, "needs a `prompt` that names its `model`"),
         ({"prompt": {"model": "m"}}, "needs a `template`"),
-        ({"prompt": {"template": "x"}}, "names its `model`"),
+        ({"prompt": {"template": "x"}}, "prompt.model: Field required"),
+        ({"prompt": {"model": "m", "template": [1]}}, "prompt.template"),
+        ({"prompt": {"model": "m", "template": "x", "response_format": "json"}}, "response_format"),
         ({"return_type": "select"}, "needs `options`"),
         ({"number_limits": {"min": 2, "max": 1}}, "min 2 is over max 1"),
         ({"evaluator_type": "magic"}, "evaluator_type"),

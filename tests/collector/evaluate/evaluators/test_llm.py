@@ -209,3 +209,16 @@ def test_answer_that_is_none_is_an_error(sqlite_store: Store, model: WireServer,
     assert verdict.error is not None
     assert verdict.error.type in ("server_error", "NoVerdict")
     assert (verdict.value, verdict.is_strike) == (None, False)
+
+
+@pytest.mark.parametrize(
+    "prompt",
+    [{"template": [1]}, {"response_format": "json"}, {"tools": 5, "stop": {}}, {"model": 7}],
+)
+def test_prompt_of_no_known_form_is_an_error_of_the_evaluator(
+    sqlite_store: Store, model: WireServer, prompt: dict[str, Any]
+) -> None:
+    verdict = ask(sqlite_store, model, prompt=prompt)
+    if verdict.error is not None:
+        assert verdict.error.type == "BadPrompt"
+        assert model.requests == []
