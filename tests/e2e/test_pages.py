@@ -126,13 +126,19 @@ def test_every_page_renders_without_a_console_error(
     browser.add_cookie({"name": "kibitz_theme", "value": theme})
     with seeded.client() as client:
         log_id = client.get("/api/logs", params={"q": "kind:flow"}).json()["items"][0]["id"]
+        file = client.post("/v5/flows", json={"path": "checks/flow", "attributes": {}}).json()
+        made = {"file": {"id": file["id"]}, "name": f"{XSS} {theme}", "evaluators": []}
+        evaluation_id = client.post("/v5/evaluations", json=made).json()["id"]
     pages = {
         "logs": "/logs?view=all",
         "log": f"/logs/{log_id}",
         "sessions": "/sessions",
         "session": "/sessions/chat%3Cb%3E1",
         "monitors": "/monitors",
+        "evaluations": "/evaluations",
+        "evaluation": f"/evaluations/{evaluation_id}",
         "alerts": "/alerts",
+        "health": "/health",
         "docs": "/docs",
     }
     for name, path in pages.items():

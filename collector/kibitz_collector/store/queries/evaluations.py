@@ -91,10 +91,15 @@ def get_evaluation(session: Session, workspace_id: int, evaluation_id: str) -> E
 
 
 def page_evaluations(
-    session: Session, workspace_id: int, file_id: str, *, page: int, size: int
+    session: Session, workspace_id: int, file_id: str | None, *, page: int, size: int
 ) -> tuple[list[EvaluationView], int]:
-    """Return one page of a File's evaluations, newest first, and how many there are in all."""
-    own = (EVALUATION.c.workspace_id == workspace_id, EVALUATION.c.file_id == file_id)
+    """Return one page of a File's evaluations, newest first, and how many there are in all.
+
+    Without a File: of all.
+    """
+    own = [EVALUATION.c.workspace_id == workspace_id]
+    if file_id is not None:
+        own.append(EVALUATION.c.file_id == file_id)
     total: int = (
         session.connection()
         .execute(select(func.count()).select_from(EVALUATION).where(*own))

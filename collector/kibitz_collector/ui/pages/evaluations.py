@@ -1,4 +1,4 @@
-"""One evaluation: its runs side by side, and the Logs of one of them with how they were judged."""
+"""Evaluations: the list, and one of them: its runs side by side, the Logs of one run as judged."""
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -10,10 +10,34 @@ from kibitz_collector.evaluations.report import verdict_lines
 from kibitz_collector.evaluations.tending import catch_up
 from kibitz_collector.store.queries import evaluations as queries
 from kibitz_collector.store.queries.evaluations_logs import page_entries
+from kibitz_collector.store.queries.files import get_files
 from kibitz_collector.store.queries.logs import totals_of
 from kibitz_collector.ui.render import page
 
 _LOGS = 50
+_EVALUATIONS = 50
+
+
+def evaluations_page(request: Request) -> Response:
+    """Render the list."""
+    caller = context(request)
+    at = _page_number(request)
+    with caller.store.read() as session:
+        found, total = queries.page_evaluations(
+            session, caller.workspace_id, None, page=at, size=_EVALUATIONS
+        )
+        file_ids = {one.file_id for one in found if one.file_id is not None}
+        files = get_files(session, caller.workspace_id, file_ids)
+    return page(
+        request,
+        "evaluations.html",
+        section="evaluations",
+        title="Evaluations",
+        evaluations=found,
+        paths={file_id: file.path for file_id, file in files.items()},
+        at=at,
+        has_more=at * _EVALUATIONS < total,
+    )
 
 
 def evaluation_page(request: Request) -> Response:
@@ -21,8 +45,7 @@ def evaluation_page(request: Request) -> Response:
     caller = context(request)
     board = _board(caller, request.path_params["evaluation_id"])
     chosen = _chosen_run(board, request.query_params.get("run"))
-    given = request.query_params.get("page", "")
-    at = max(1, int(given)) if given.isdecimal() and len(given) < 7 else 1
+    at = _page_number(request)
     with caller.store.read() as session:
         entries, total = page_entries(
             session, caller.workspace_id, [chosen] if chosen else [], page=at, size=_LOGS
@@ -32,7 +55,7 @@ def evaluation_page(request: Request) -> Response:
     return page(
         request,
         "evaluation.html",
-        section="",
+        section="evaluations",
         title=board.evaluation.name or board.evaluation.id,
         board=board,
         columns=list(zip(board.runs, board.stats, strict=True)),
@@ -72,4 +95,12 @@ def _chosen_run(board: Board, wanted: str | None) -> str | None:
     return ids[0] if ids else None
 
 
-routes = [Route("/evaluations/{evaluation_id}", evaluation_page)]
+def _page_number(request: Request) -> int:
+    given = request.query_params.get("page", "")
+    return max(1, int(given)) if given.isascii() and given.isdecimal() and len(given) < 7 else 1
+
+
+routes = [
+    Route("/evaluations", evaluations_page),
+    Route("/evaluations/{evaluation_id}", evaluation_page),
+]

@@ -85,6 +85,15 @@ def stats(client: TestClient, made: Any) -> Any:
     return get(client, f"evaluations/{made['id']}/stats")
 
 
+def test_the_page_lists_all_evaluations_the_newest_first(client: TestClient, flow: Any) -> None:
+    assert "No evaluations yet" in client.get("/evaluations").text
+    first = evaluation(client, flow, name="first")
+    second = evaluation(client, flow, name="<b>closer</b>")
+    shown = client.get("/evaluations").text
+    assert 0 < shown.index(second["id"]) < shown.index(first["id"])
+    assert "<b>closer" not in shown
+
+
 def test_a_run_from_outside_is_complete_when_every_log_is_judged(
     client: TestClient, flow: Any, dataset: Any
 ) -> None:
