@@ -1,8 +1,10 @@
 """Each of the contract's operations over HTTP: a success and its main failure, both checked."""
 
+import os
 import re
 from collections.abc import Iterator
 
+import psycopg
 import pytest
 from fastapi.testclient import TestClient
 
@@ -15,16 +17,35 @@ from tests.collector.api.v5 import model_wire
 from tests.collector.api.v5.conftest import check_answer
 from tests.conformance.contract import contract, find_operation
 from tests.conformance.operations import KINDS, OPERATIONS, Ask, World
+from tests.conformance.rigs import DATABASE
 from tests.integrations.wire.server import WireServer
 
 WORKSPACE = 1
 
 
 @pytest.fixture(scope="module")
-def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+def module_database_url(
+    tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest
+) -> Iterator[str]:
+    """The URL of an empty database for all tests of this file."""
+    if DATABASE == "sqlite":
+        yield f"sqlite:///{tmp_path_factory.mktemp('operations') / 'kibitz.db'}"
+        return
+    server: str = request.getfixturevalue("postgres")
+    name = f"kibitz_operations_{os.getpid()}"
+    with psycopg.connect(server.format("postgres"), autocommit=True) as connection:
+        connection.execute(f'CREATE DATABASE "{name}"')
+    yield server.format(name)
+    with psycopg.connect(server.format("postgres"), autocommit=True) as connection:
+        connection.execute(f'DROP DATABASE "{name}" WITH (FORCE)')
+
+
+@pytest.fixture(scope="module")
+def world(module_database_url: str) -> Iterator[World]:
     model = WireServer(model_wire.answer)
     settings = Settings(
-        database_url=f"sqlite:///{tmp_path_factory.mktemp('operations') / 'kibitz.db'}",
+        database_url=module_database_url,
+        secret_key="k" * 40,
         openai_base_url=f"{model.url}/v1",
         openai_api_key="sk-test",
         alert=False,
