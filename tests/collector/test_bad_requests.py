@@ -58,6 +58,7 @@ TEXTS = [
 # What a database minds, PostgreSQL above all; the rest is for the readers of filters and cursors.
 STORED_TEXTS = ["a\0b", "💥", str(2**31), str(2**63), "-1", "x" * 20_000, "(" * 10_000]
 STORED_VALUES = [r'"\ud800"', r'"a\u0000b"', str(2**31), str(2**63)]
+IMPORT = "/v5/import/otel/v1/traces"  # the official exporters name no type, or another one
 READ_PARAMETERS = ("q", "cursor", "after")
 FORM_TEXTS = ["", "a\0b", "💥", "1e400", "NaN", "9" * 5000, "(" * 10_000]
 JSON_VALUES = [
@@ -226,10 +227,11 @@ def operations(target: Target) -> Iterator[tuple[str, str, dict[str, Any]]]:
 
 
 def sound_body(target: Target, operation: dict[str, Any]) -> Any:
-    """Return a body that fits the schema, with ids that are known; None: it takes none."""
-    if "requestBody" not in operation:
+    """Return a body that fits the schema, with ids that are known; None: it takes no JSON."""
+    forms = operation.get("requestBody", {}).get("content", {})
+    if "application/json" not in forms:
         return None
-    body = sample(target, operation["requestBody"]["content"]["application/json"]["schema"])
+    body = sample(target, forms["application/json"]["schema"])
     known = {"evaluator": "checks/good", "on": "support/answer", "code": GOOD, "log_id": "log_a"}
     known |= {"config": {"url": "http://127.0.0.1:9/hook"}, "kind": "webhook"}
     known |= {"metric": "count(logs) over 10m", "start_time": "2026-11-21T10:00:00Z"}
@@ -332,8 +334,9 @@ def test_hostile_bodies_are_answered(target: Target) -> None:
         for content in (b"", b"null", b"[]", b'"x"', b'{"a": 1, "a": 2}'):
             target.ask(method, address, content=content, headers=headers)
         plain = target.ask(method, address, content=json.dumps(body).encode())
-        assert plain.status_code == 415
-        assert "application/json" in plain.text
+        if path != "/v5/import/otel/v1/traces":  # whose senders do not all say what they send
+            assert plain.status_code == 415
+            assert "application/json" in plain.text
         for name in body if isinstance(body, dict) else ():
             target.ask(method, address, json={k: v for k, v in body.items() if k != name})
             is_large = target.is_postgres or path.startswith("/v5/")
