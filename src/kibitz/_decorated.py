@@ -10,13 +10,14 @@ from weakref import WeakKeyDictionary
 from kibitz._declared import File
 
 # Not on the function itself: `functools.wraps` of a decorator around it would copy it.
-_insides: WeakKeyDictionary[Callable[..., Any], tuple[Callable[..., Any], File]]
-_insides = WeakKeyDictionary()
+# And not the function inside: it holds its module, and what that left open would never be closed.
+_files: WeakKeyDictionary[Callable[..., Any], File] = WeakKeyDictionary()
 
 
 def remember(made: Callable[..., Any], function: Callable[..., Any], file: File) -> None:
     """Note what a decorated function was made of."""
-    _insides[made] = function, file
+    if getattr(made, "__wrapped__", None) is function:
+        _files[made] = file
 
 
 def taken_apart(function: Callable[..., Any]) -> tuple[Callable[..., Any], File | None]:
@@ -25,6 +26,7 @@ def taken_apart(function: Callable[..., Any]) -> tuple[Callable[..., Any], File 
         inner, file = taken_apart(function.__func__)
         return types.MethodType(inner, function.__self__), file
     try:
-        return _insides.get(function) or (function, None)
+        file = _files.get(function)
+        return (function, None) if file is None else (function.__wrapped__, file)  # type: ignore[attr-defined]  # of `wraps`
     except TypeError:  # it cannot be hashed, or not be referred to weakly
         return function, None

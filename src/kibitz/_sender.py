@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import threading
 import time
@@ -145,19 +146,22 @@ class Sender:
     # --- the thread
 
     def _run(self) -> None:
-        threading.current_thread().name = THREAD_NAME
-        try:
-            while not self._is_stopping:
-                self._spool.wake.acquire(True, POLL_S)
+        with contextlib.suppress(MemoryError):  # it is started again with the next record
+            try:
+                threading.current_thread().name = THREAD_NAME
+                while not self._is_stopping:
+                    self._spool.wake.acquire(True, POLL_S)
+                    try:
+                        self.run_once()
+                    except Exception as error:
+                        self.failure = error
+                        log.debug("kibitz: sender failed and goes on", exc_info=True)
+                        self._pace.fail(None)
+            finally:
                 try:
-                    self.run_once()
-                except Exception as error:
-                    self.failure = error
-                    log.debug("kibitz: sender failed and goes on", exc_info=True)
-                    self._pace.fail(None)
-        finally:
-            self.release()
-            self.is_running = False
+                    self.release()
+                finally:
+                    self.is_running = False
 
     def release(self) -> None:
         """Give back what was taken over, and the connection."""

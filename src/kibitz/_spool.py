@@ -258,7 +258,7 @@ class Spool:
         self._used_bytes += size  # now: the sender and a writer may both be here
         try:
             return _directory.create_segment(self._directory, name, size, header, suffix)
-        except OSError:
+        except BaseException:  # the host's Ctrl-C included
             self._used_bytes -= size
             raise
 
