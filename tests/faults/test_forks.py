@@ -100,6 +100,8 @@ FORKS = {
         import ctypes
         kibitz.init()
         tell(0)
+        # Python itself hangs in such a child if another thread asked for the interpreter just then.
+        kibitz.flush()
         if ctypes.PyDLL(None).fork() == 0:
             tell(1000)
             os._exit(0)
