@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor, as_completed
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, fields, replace
+from queue import SimpleQueue
 from typing import Any
 
 from kibitz import _runtime, _setup
@@ -210,10 +211,15 @@ class _Evaluation:
         probe.execution.seal(self.kept.id)
         progress.step(self.subject.path)
         done, waiting = {probe.execution.datapoint.id: probe}, [probe]
-        runs = [pool.submit(self._judged_and_sealed, datapoint) for datapoint in others]
+        runs: list[Future[_Judged]] = []
+        # Not `as_completed`: a Ctrl-C inside it can leave a lock held that a worker then waits for.
+        ended: SimpleQueue[Future[_Judged]] = SimpleQueue()
         try:
-            for run in as_completed(runs):
-                judged = run.result()
+            for datapoint in others:
+                runs.append(pool.submit(self._judged_and_sealed, datapoint))
+                runs[-1].add_done_callback(ended.put)
+            for _ in others:
+                judged = ended.get().result()
                 done[judged.execution.datapoint.id] = judged
                 waiting.append(judged)
                 progress.step(self.subject.path)
