@@ -17,6 +17,7 @@ from kibitz_collector.providers.messages import (
     split_system,
     stops_of,
     text_of,
+    write_turns,
 )
 from kibitz_collector.providers.stainless import first_and_rest, translated
 from kibitz_collector.providers.types import (
@@ -77,7 +78,7 @@ def write_body(request: ModelRequest) -> Json:
     body = without_none(
         model=request.model,
         system=system,
-        messages=_write_messages(messages),
+        messages=write_turns(messages, _write_blocks),
         max_tokens=_limit(request),
         # The API's own defaults; newer models refuse the two together.
         temperature=None if request.temperature == 1 else request.temperature,
@@ -125,19 +126,6 @@ def _write_choice(choice: str | Json) -> Json:
     if isinstance(choice, dict):
         return {"type": "tool", "name": (choice.get("function") or {}).get("name")}
     return {"type": "any" if choice == "required" else choice}
-
-
-def _write_messages(messages: list[Message]) -> list[Json]:
-    """Return turns; neighbours of one role become one: the answers of parallel tools must."""
-    turns: list[Json] = []
-    for message in messages:
-        role = "assistant" if message.get("role") == "assistant" else "user"
-        blocks = _write_blocks(message)
-        if turns and turns[-1]["role"] == role:
-            turns[-1]["content"] += blocks
-        elif blocks:
-            turns.append({"role": role, "content": blocks})
-    return turns
 
 
 def _write_blocks(message: Message) -> list[Json]:

@@ -25,6 +25,7 @@ from kibitz_collector.providers.messages import (
     split_system,
     stops_of,
     text_of,
+    write_turns,
 )
 from kibitz_collector.providers.types import (
     Connection,
@@ -100,7 +101,7 @@ def write_body(request: ModelRequest) -> Json:
         fields.setdefault("reasoning_effort", effort)
     return without_none(
         modelId=request.model,
-        messages=_write_messages(messages),
+        messages=write_turns(messages, _write_blocks),
         system=None if system is None else [{"text": system}],
         inferenceConfig=settings or None,
         toolConfig=_write_tools(request) if request.tools else None,
@@ -134,19 +135,6 @@ def _write_tool(tool: Json) -> Json:
         inputSchema={"json": tool.get("parameters") or {"type": "object", "properties": {}}},
         strict=tool.get("strict") or None,
     )
-
-
-def _write_messages(messages: list[Message]) -> list[Json]:
-    """Return turns; neighbours of one role become one: the answers of parallel tools must."""
-    turns: list[Json] = []
-    for message in messages:
-        role = "assistant" if message.get("role") == "assistant" else "user"
-        blocks = _write_blocks(message)
-        if turns and turns[-1]["role"] == role:
-            turns[-1]["content"] += blocks
-        elif blocks:
-            turns.append({"role": role, "content": blocks})
-    return turns
 
 
 def _write_blocks(message: Message) -> list[Json]:

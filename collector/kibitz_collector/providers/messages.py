@@ -2,6 +2,7 @@
 
 import json
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -94,3 +95,18 @@ def _part(part: Json) -> str | Image:
     url = str((part.get("image_url") or {}).get("url") or "")
     found = _DATA_URL.match(url)
     return Image(url) if found is None else Image(None, found["type"], found["data"])
+
+
+def write_turns(
+    messages: list[Message], write_blocks: Callable[[Message], list[Json]]
+) -> list[Json]:
+    """Return turns; neighbours of one role become one: the answers of parallel tools must."""
+    turns: list[Json] = []
+    for message in messages:
+        role = "assistant" if message.get("role") == "assistant" else "user"
+        blocks = write_blocks(message)
+        if turns and turns[-1]["role"] == role:
+            turns[-1]["content"] += blocks
+        elif blocks:
+            turns.append({"role": role, "content": blocks})
+    return turns
