@@ -68,4 +68,5 @@ def mount(app: FastAPI) -> None:
     """Add every route to the application: what must be fast first, for they are asked in order."""
     app.router.routes.extend(ROUTES)
     for router in ROUTERS:
-        app.include_router(router)
+        # Not `include_router`: it makes every route anew when the first request comes, for 0.3 s.
+        app.router.routes.extend(router.routes)
