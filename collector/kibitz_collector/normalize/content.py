@@ -18,17 +18,20 @@ _MODEL_CALLS = frozenset(("prompt", "embedding"))
 
 def read_messages(reading: Reading) -> list[Message] | None:
     """Return the input messages of the first dialect that has some."""
-    for source, read in MESSAGES:
+    readers = MESSAGES if reading.span.events else reading.plan.messages
+    for source, read, *_ in readers:
         found = read(reading)
-        if any(not messages.is_empty(message) for message in found):
-            reading.sources["messages"] = source
-            return found
+        for message in found:
+            if not messages.is_empty(message):
+                reading.sources["messages"] = source
+                return found
     return None
 
 
 def read_output_message(reading: Reading) -> Message | None:
     """Return the answer of the first dialect that has one; one without content or calls is none."""
-    for source, read in OUTPUTS:
+    readers = OUTPUTS if reading.span.events else reading.plan.outputs
+    for source, read, *_ in readers:
         found = read(reading)
         if found is not None and not messages.is_empty(found):
             reading.sources["output_message"] = source
@@ -41,14 +44,14 @@ def read_inputs(reading: Reading) -> Json | None:
     found = reading.found
     if "inputs" in found:
         return found["inputs"]  # type: ignore[no-any-return]  # its reader returns objects only
-    inputs = humanloop.read_inputs(reading, humanloop.read_content(reading))
-    if inputs is not None:
-        reading.sources["inputs"] = "humanloop.log.inputs.*"
-        return inputs
-    variables = reading.flat.get(sc.PROMPT_VARIABLE)
-    if variables:
+    if humanloop.INPUTS in reading.flat:
+        inputs = humanloop.read_inputs(reading, humanloop.read_content(reading))
+        if inputs is not None:
+            reading.sources["inputs"] = "humanloop.log.inputs.*"
+            return inputs
+    if sc.PROMPT_VARIABLE in reading.flat:
         reading.sources["inputs"] = f"{sc.PROMPT_VARIABLE}*"
-        return dict(variables)
+        return dict(reading.flat[sc.PROMPT_VARIABLE].pairs(reading.attributes))
     if reading.kind == "embedding":
         return _embedded(reading)
     if reading.kind in _MODEL_CALLS or "input" not in found:
@@ -89,7 +92,7 @@ def read_output(reading: Reading, message: Message | None) -> Any:
 def _plain_output(reading: Reading, raw: Any) -> Any:
     if not isinstance(raw, str):
         return raw
-    if _REPR.match(raw):
+    if raw[:1] == "<" and _REPR.match(raw):
         reading.sources.pop("output", None)  # the printed address of an object is not an output
         return None
     is_humanloop_text = (

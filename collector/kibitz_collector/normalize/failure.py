@@ -6,6 +6,7 @@ from kibitz_collector.normalize.values import text
 from kibitz_collector.records import Json, LogError, Status
 
 MAX_MESSAGE = 2000
+_TELLING = frozenset(("error_type", "error_message", "level"))
 _TRACEBACK = "Traceback (most recent call last)"
 
 
@@ -16,6 +17,8 @@ def read_error(reading: Reading) -> LogError | None:
     generator leaves one on spans that ended well.
     """
     span, found = reading.span, reading.found
+    if span.status != "error" and not span.events and reading.may.isdisjoint(_TELLING):
+        return None
     exception = _exception(reading)
     error_type = found.get("error_type")
     said = found.get("error_message") if found.get("level", "ERROR") == "ERROR" else None

@@ -32,6 +32,7 @@ PARAMETERS = (
 )
 OTHER_PARAMETERS = ("top_k", "n", "encoding_formats", "output_type", "service_tier")
 UNVERSIONED_PARAMETERS = ("stream",)  # how an answer travels is not what a prompt is
+CALL_PARAMETERS = PARAMETERS + OTHER_PARAMETERS + UNVERSIONED_PARAMETERS
 
 READERS: dict[str, Read] = {
     "session": values.quoted_text,

@@ -1,10 +1,11 @@
 """Which File a Log is an execution of, and what its Version is made of."""
 
 import re
+from functools import lru_cache
 from typing import Any, cast
 
 from kibitz_collector.normalize.dialects import humanloop, openinference, openllmetry
-from kibitz_collector.normalize.fields import OTHER_PARAMETERS, PARAMETERS, UNVERSIONED_PARAMETERS
+from kibitz_collector.normalize.fields import PARAMETERS, UNVERSIONED_PARAMETERS
 from kibitz_collector.normalize.messages import read_tools
 from kibitz_collector.normalize.reading import Reading
 from kibitz_collector.records import FileKind, FileReference, Json
@@ -12,6 +13,7 @@ from kibitz_collector.records import FileKind, FileReference, Json
 MAX_PATH = 512
 _FILE_KINDS = frozenset(("prompt", "tool", "flow", "agent", "evaluator"))
 _VERSION_ID = re.compile(r"(prv|tv|flv|agv|evv)_[0-9A-Za-z]{21}\Z")
+_NAMED_PARAMETERS = frozenset(PARAMETERS)
 _UNKNOWN_SERVICE = "unknown_service"
 # A provider's own words in `invocation_parameters` for what is named otherwise here.
 _ALIASES = {
@@ -24,6 +26,7 @@ _ALIASES = {
     "stop_sequences": "stop",
     "stopSequences": "stop",
 }
+_OFFERED = frozenset(("tools", openinference.TOOLS, openllmetry.FUNCTIONS))
 _NOT_PARAMETERS = frozenset(("model", "messages", "user", "tools", "input", "system", "prompt"))
 
 
@@ -31,10 +34,10 @@ def read_parameters(reading: Reading) -> Json | None:
     """Return the parameters of a model call under the names of the v5 contract."""
     found = reading.found
     parameters: Json = {}
-    for name in PARAMETERS + OTHER_PARAMETERS + UNVERSIONED_PARAMETERS:
+    for name in reading.plan.parameters:
         if name in found:
             parameters[name] = found[name]
-    for name, value in found.get("invocation", {}).items():
+    for name, value in found["invocation"].items() if "invocation" in found else ():
         name = _ALIASES.get(name, name)
         if name not in _NOT_PARAMETERS and value is not None:
             parameters.setdefault(name, value)
@@ -43,6 +46,8 @@ def read_parameters(reading: Reading) -> Json | None:
 
 def read_tool_definitions(reading: Reading) -> list[Json] | None:
     """Return the tools a model was offered."""
+    if reading.may.isdisjoint(_OFFERED):
+        return None
     return (
         read_tools(reading.found.get("tools"))
         or openinference.read_tools(reading)
@@ -108,6 +113,7 @@ def clean_path(path: str) -> str | None:
     return kept[:MAX_PATH] or None
 
 
+@lru_cache(maxsize=1024)
 def _derived_path(service: str | None, name: str) -> str:
     # A name is one element: "GET /x" or "chat org/model" must not make directories.
     element = name.strip().replace("/", "-") or "unnamed"
@@ -125,7 +131,7 @@ def _prompt_content(
         content["provider"] = provider
     other: Json = {}
     for name, value in (parameters or {}).items():
-        if name in PARAMETERS:
+        if name in _NAMED_PARAMETERS:
             content[name] = value
         elif name not in UNVERSIONED_PARAMETERS:
             other[name] = value

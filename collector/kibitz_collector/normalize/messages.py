@@ -52,6 +52,10 @@ def read_message(raw: Any, *, default_role: str = "user") -> list[Message]:
         return []
     role = vocabulary.role(str(raw.get("role") or default_role))
     parts = raw.get("parts")
+    if len(raw) == 2 and "role" in raw:
+        said = _only_text(parts) if "parts" in raw else raw.get("content")
+        if said.__class__ is str:
+            return [{"role": role, "content": said}]
     draft = _Draft()
     is_listed = isinstance(parts, list)
     content = parts if is_listed else raw.get("content")
@@ -69,6 +73,14 @@ def read_message(raw: Any, *, default_role: str = "user") -> list[Message]:
     if draft.results:
         return draft.results if is_empty(message) else [*draft.results, message]
     return [message]
+
+
+def _only_text(parts: Any) -> Any:
+    """Return the text of the only part, as most messages have one; anything else for others."""
+    if parts.__class__ is not list or len(parts) != 1 or parts[0].__class__ is not dict:
+        return None
+    part = parts[0]
+    return part.get("content", part.get("text")) if part.get("type") == "text" else None
 
 
 def read_parts(raw: Any, role: str) -> list[Message]:

@@ -2,20 +2,23 @@
 
 from typing import Any
 
+from kibitz_collector.normalize.plan import Plan
 from kibitz_collector.records import Kind, RawSpan
 
 
 class Reading:
     """What one pass over the attributes found; the fuller answers are worked out from it."""
 
-    __slots__ = ("attributes", "flat", "found", "kind", "sources", "span")
+    __slots__ = ("attributes", "flat", "found", "kind", "may", "plan", "sources", "span")
 
-    def __init__(self, span: RawSpan) -> None:
+    def __init__(self, span: RawSpan, plan: Plan) -> None:
         self.span = span
+        self.plan = plan
         self.attributes = span.attributes
+        self.flat = plan.flat
+        self.may = plan.may
         self.found: dict[str, Any] = {}
-        self.sources: dict[str, str] = {}  # field -> attribute (or rule) that filled it
-        self.flat: dict[str, list[tuple[str, Any]]] = {}  # prefix -> (rest of the key, value)
+        self.sources = plan.sources.copy()  # field -> attribute (or rule) that filled it
         self.kind: Kind = "span"
 
     def take(self, field: str, value: Any, source: str) -> None:
@@ -23,3 +26,8 @@ class Reading:
         if value is not None and field not in self.found:
             self.found[field] = value
             self.sources[field] = source
+
+    def build(self, prefix: str) -> Any:
+        """Return what the attributes under a prefix make; None when there are none."""
+        flat = self.flat.get(prefix)
+        return None if flat is None else flat.build(self.attributes)

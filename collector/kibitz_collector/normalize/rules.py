@@ -1,7 +1,5 @@
 """Compiles the dialects' tables into one look-up per attribute."""
 
-from collections.abc import Callable
-from dataclasses import dataclass
 from functools import lru_cache
 from types import ModuleType
 from typing import Any
@@ -16,9 +14,10 @@ from kibitz_collector.normalize.dialects import (
     otel_events,
     vendors,
 )
-from kibitz_collector.normalize.fields import READERS, Read
+from kibitz_collector.normalize.fields import CALL_PARAMETERS, READERS, Read
+from kibitz_collector.normalize.plan import Flat, MessageReader, OutputReader, Plan
 from kibitz_collector.normalize.reading import Reading
-from kibitz_collector.records import Message, RawSpan
+from kibitz_collector.records import RawSpan
 
 # For every field but the kind the earlier dialect wins.
 DIALECTS: tuple[ModuleType, ...] = (
@@ -46,8 +45,6 @@ KIND_ORDER = (
     "gen_ai.operation.name",
 )
 
-MessageReader = Callable[[Reading], list[Message]]
-OutputReader = Callable[[Reading], "Message | None"]
 _Target = tuple[str, int, Read]
 
 
@@ -76,41 +73,40 @@ TABLE = _compile()
 FLAT: tuple[str, ...] = tuple(
     sorted({p for d in DIALECTS for p in getattr(d, "FLAT", ())}, key=len, reverse=True)
 )
-MESSAGES: tuple[tuple[str, MessageReader], ...] = tuple(
+# (source, reader, attributes or prefixes it looks at: none of them there, nothing to read). Those
+# that name none read events.
+MESSAGES: tuple[tuple[str, MessageReader, tuple[str, ...]], ...] = tuple(
     entry for d in DIALECTS for entry in getattr(d, "MESSAGES", ())
 )
-OUTPUTS: tuple[tuple[str, OutputReader], ...] = tuple(
+OUTPUTS: tuple[tuple[str, OutputReader, tuple[str, ...]], ...] = tuple(
     entry for d in DIALECTS for entry in getattr(d, "OUTPUTS", ())
 )
 
 
-@dataclass(frozen=True, slots=True)
-class _Plan:
-    """Where to look in a span with certain attributes; spans of one origin all have the same."""
-
-    fields: list[tuple[str, list[tuple[str, Read]]]]  # field -> attributes, the best-ranked first
-    flat: list[tuple[str, list[tuple[str, str]]]]  # prefix -> (attribute, rest of its name)
-
-
 def read(span: RawSpan) -> Reading:
     """Let the tables read the attributes; the best-ranked that says something wins each field."""
-    reading = Reading(span)
-    found, sources, attributes = reading.found, reading.sources, span.attributes
+    attributes = span.attributes
     names = tuple(attributes)
     plan = _known_plan(names) if len(names) <= _MOST_KNOWN else _plan(names)
-    for field, candidates in plan.fields:
+    reading = Reading(span, plan)
+    found, sources = reading.found, reading.sources
+    for field, name, read_value in plan.fields:
+        got = read_value(attributes[name])
+        if got is None:
+            del sources[field]
+        else:
+            found[field] = got
+    for field, candidates in plan.contested:
         for name, read_value in candidates:
             got = read_value(attributes[name])
             if got is not None:
                 found[field] = got
                 sources[field] = name
                 break
-    for prefix, places in plan.flat:
-        reading.flat[prefix] = [(rest, attributes[name]) for name, rest in places]
     return reading
 
 
-def _plan(names: tuple[str, ...]) -> _Plan:
+def _plan(names: tuple[str, ...]) -> Plan:
     ranked: dict[str, list[tuple[int, str, Read]]] = {}
     flat: dict[str, list[tuple[str, str]]] = {}
     for name in names:
@@ -119,11 +115,28 @@ def _plan(names: tuple[str, ...]) -> _Plan:
         place = None if name in TABLE else _flat_place(name)
         if place is not None:
             flat.setdefault(place[0], []).append((name, place[1]))
-    fields = [
-        (field, [(name, read_value) for _, name, read_value in sorted(found, key=_rank)])
-        for field, found in ranked.items()
-    ]
-    return _Plan(fields, list(flat.items()))
+    sure = [(field, name, read_value) for field, [(_, name, read_value)] in _alone(ranked)]
+    may = frozenset((*names, *flat, *ranked))
+    return Plan(
+        fields=sure,
+        contested=[
+            (field, [(name, read_value) for _, name, read_value in sorted(found, key=_rank)])
+            for field, found in ranked.items()
+            if len(found) > 1
+        ],
+        sources={field: name for field, name, _ in sure},
+        flat={prefix: Flat(tuple(places)) for prefix, places in flat.items()},
+        may=may,
+        parameters=tuple(name for name in CALL_PARAMETERS if name in ranked),
+        messages=tuple((source, read) for source, read, of in MESSAGES if not may.isdisjoint(of)),
+        outputs=tuple((source, read) for source, read, of in OUTPUTS if not may.isdisjoint(of)),
+    )
+
+
+def _alone(
+    ranked: dict[str, list[tuple[int, str, Read]]],
+) -> list[tuple[str, list[tuple[int, str, Read]]]]:
+    return [(field, found) for field, found in ranked.items() if len(found) == 1]
 
 
 def _rank(candidate: tuple[int, str, Read]) -> int:

@@ -26,6 +26,10 @@ COST_TOLERANCE = 0.05
 _EARLIEST_NS = 1_577_836_800 * 10**9  # 2020: nothing instrumented ran before
 _LATEST_NS = 4_102_444_800 * 10**9  # 2100
 _FIRST_TOKEN_EVENTS = frozenset(("First Token Stream Event", "gen_ai.content.completion.chunk"))
+_PROMPT_COST, _OUTPUT_COST = "humanloop.log.prompt_cost", "humanloop.log.output_cost"
+_COST_DETAILS = "langfuse.observation.cost_details"
+_COST_PARTS = frozenset((_PROMPT_COST, _OUTPUT_COST, _COST_DETAILS))
+_METADATA = frozenset((*langfuse.FLAT, humanloop.METADATA, openllmetry.ASSOCIATION))
 _OPENLLMETRY_GROUPING = frozenset(("session_id", "thread_id", "chat_id", "user_id"))
 
 # A batch names the same parent again and again, and hashing is the dearest single step.
@@ -52,7 +56,6 @@ def normalize_reading(reading: Reading, *, prices: UserPrices = NO_PRICES) -> Lo
     """Work out the Log from what the tables found."""
     span, found = reading.span, reading.found
     reading.kind = kind = find_kind(reading)
-    found["operation_is_free"] = span.attributes.get(sc.OPERATION) == "fetch_response"
     resource = span.resource
     messages = content.read_messages(reading) if kind != "span" else None
     output_message = content.read_output_message(reading) if kind != "span" else None
@@ -145,7 +148,8 @@ def _body(
         events=[
             {"name": e.name, "time_ns": e.time_ns, "attributes": e.attributes} for e in span.events
         ]
-        or None,
+        if span.events
+        else None,
         resource=span.resource or None,
         scope=span.scope_name or None,
     )
@@ -167,7 +171,9 @@ def _find_models(reading: Reading) -> tuple[str | None, str | None]:
     """Return the model asked for and the one that answered."""
     found = reading.found
     either = found.get("model_any")
-    asked = found.get("model") or values.text(found.get("invocation", {}).get("model"))
+    asked = found.get("model")
+    if not asked and "invocation" in found:
+        asked = values.text(found["invocation"].get("model"))
     return asked or either, found.get("model_served") or either
 
 
@@ -226,18 +232,17 @@ def _response_id(reading: Reading) -> str | None:
 
 def _requested_user(reading: Reading) -> str | None:
     """Return the user named to the provider; the application's own comes first."""
-    return values.text(reading.found.get("invocation", {}).get("user"))
+    invocation = reading.found.get("invocation")
+    return None if invocation is None else values.text(invocation.get("user"))
 
 
 def _reported_cost(reading: Reading) -> float | None:
     cost = reading.found.get("cost_reported")
-    if cost is None:
+    if cost is None and not reading.may.isdisjoint(_COST_PARTS):
         attributes = reading.attributes
-        parts = ("humanloop.log.prompt_cost", "humanloop.log.output_cost")
-        known = [
-            n for n in (values.number(attributes.get(part)) for part in parts) if n is not None
-        ]
-        details = values.json_object(attributes.get("langfuse.observation.cost_details"))
+        parts = map(attributes.get, (_PROMPT_COST, _OUTPUT_COST))
+        known = [n for n in map(values.number, parts) if n is not None]
+        details = values.json_object(attributes.get(_COST_DETAILS))
         if details is not None:
             whole = values.number(details.get("total"))
             shares = [n for n in map(values.number, details.values()) if n is not None]
@@ -252,6 +257,8 @@ def _first_token_ms(reading: Reading) -> float | None:
         elapsed = found["first_token_s"] * 1000.0
     elif "first_token_ms" in found:
         elapsed = float(found["first_token_ms"])
+    elif not span.events:
+        return None
     else:
         times = [e.time_ns for e in span.events if e.name in _FIRST_TOKEN_EVENTS and e.time_ns]
         if not times:
@@ -265,6 +272,9 @@ def _keep_probability(value: Any) -> float:
 
 
 def _metadata(reading: Reading) -> Json | None:
+    named: Json | None = reading.found.get("metadata")
+    if reading.may.isdisjoint(_METADATA):
+        return named and {**named}
     association = openllmetry.read_association(reading)
     if association:
         association = {k: v for k, v in association.items() if k not in _OPENLLMETRY_GROUPING}
@@ -272,7 +282,7 @@ def _metadata(reading: Reading) -> Json | None:
         **(association or {}),
         **(langfuse.read_metadata(reading) or {}),
         **(humanloop.read_metadata(reading) or {}),
-        **reading.found.get("metadata", {}),
+        **(named or {}),
     }
     return merged or None
 
@@ -288,7 +298,8 @@ def _flags(reading: Reading, record: LogRecord, *, is_repaired: bool) -> list[st
         flags.append("truncated")
     if not _EARLIEST_NS <= span.start_ns < _LATEST_NS or 0 < span.end_ns < span.start_ns:
         flags.append("clock_suspect")
-    if "guardrail" in str(reading.attributes.get("openinference.span.kind")).lower():
+    named = reading.attributes.get("openinference.span.kind")
+    if named is not None and "guardrail" in str(named).lower():
         flags.append("guardrail")
     ours, told = record.cost_usd, record.cost_reported_usd
     if (

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from kibitz import semconv as sc
 from kibitz_collector.normalize import usage, values
 from kibitz_collector.normalize.reading import Reading
 from kibitz_collector.records import Json, Tokens
@@ -14,14 +15,23 @@ _DISJOINT_WRITE = (
     "input_cache_creation_1h",
     "cache_creation_input_tokens",
 )
+# What makes more of two plain counts than what they say.
+_MORE = frozenset(
+    ("usage", "tokens_total", "tokens_cache_read", "tokens_cache_write", "tokens_reasoning")
+)
 
 
 def read_tokens(reading: Reading) -> tuple[Tokens | None, bool]:
     """Return the five buckets, and whether the numbers had to be repaired."""
     found = reading.found
-    if found.get("operation_is_free"):
+    if reading.attributes.get(sc.OPERATION) == "fetch_response":  # nothing was computed
         zero = Tokens(input_uncached=0, cache_read=0, cache_write=0, output=0, reasoning=0)
         return zero, False
+    if reading.may.isdisjoint(_MORE):
+        if "tokens_input" not in found and "tokens_output" not in found:
+            return None, False
+        counted = found.get("tokens_input"), found.get("tokens_output")
+        return Tokens(input_uncached=counted[0], output=counted[1]), False
     counts = usage.Counts(
         input=found.get("tokens_input"),
         output=found.get("tokens_output"),

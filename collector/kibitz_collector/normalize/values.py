@@ -5,8 +5,6 @@ None of these functions raises; None means "says nothing".
 
 import json
 import re
-from collections.abc import Sequence
-from functools import lru_cache
 from typing import Any
 
 import orjson
@@ -147,19 +145,12 @@ def dumps(value: Any) -> str:
         return json.dumps(value, default=str)
 
 
-def unflatten(pairs: Sequence[tuple[str, Any]]) -> Any:
-    """Rebuild `a.0.b`-style keys: all-digit keys make a list, sorted as numbers, holes closed.
+def shape(keys: tuple[str, ...]) -> Any:
+    """Return the lists and dicts that `a.0.b`-style keys make; in place of each value, its place.
 
-    At least one pair must be given. A longer key that meets a scalar in its way is dropped: both
-    cannot be true.
+    All-digit keys make a list, sorted as numbers, holes closed. At least one key must be given. A
+    longer key that meets a scalar in its way is dropped: both cannot be true.
     """
-    keys, given = zip(*pairs, strict=True)
-    shape = _known_shape(keys) if len(keys) <= _MOST_KNOWN else _shape(keys)
-    return _fill(shape, given)
-
-
-def _shape(keys: tuple[str, ...]) -> Any:
-    """Return lists and dicts as the keys make them; in place of each value, whose it is."""
     root: dict[str, Any] = {}
     for place, key in enumerate(keys):
         node = root
@@ -175,10 +166,6 @@ def _shape(keys: tuple[str, ...]) -> Any:
     return _settle(root)
 
 
-_MOST_KNOWN = 64  # keys: what is remembered stays small, whatever is sent
-_known_shape = lru_cache(maxsize=256)(_shape)  # the same few keys come with every span
-
-
 def _settle(node: dict[str, Any]) -> Any:
     for key, value in node.items():
         if value.__class__ is dict:
@@ -188,12 +175,16 @@ def _settle(node: dict[str, Any]) -> Any:
     return node
 
 
-def _fill(shape: Any, given: Sequence[Any]) -> Any:
-    if shape.__class__ is int:
-        return given[shape]
-    if shape.__class__ is list:
-        return [_fill(one, given) for one in shape]
-    return {key: _fill(one, given) for key, one in shape.items()}
+def fill(made: Any, given: Any) -> Any:
+    """Return what `shape` made with each value, `given[place]`, in its place."""
+    if made.__class__ is dict:
+        return {
+            key: fill(one, given) if one.__class__ is dict or one.__class__ is list else given[one]
+            for key, one in made.items()
+        }
+    if made.__class__ is list:
+        return [fill(one, given) for one in made]
+    return given[made]
 
 
 def bounded(value: Any, depth: int = MAX_DEPTH) -> Any:

@@ -111,6 +111,8 @@ ROLES = {
     "function": "tool",
 }
 
+_STANDARD_ROLES = frozenset(("system", "user", "assistant", "tool"))
+
 
 def provider(name: str) -> str | None:
     """Return the standard name of a provider; None for a framework's own."""
@@ -134,5 +136,7 @@ def finish_reason(reason: str) -> str:
 
 def role(name: str) -> str:
     """Return one of system, user, assistant, tool, or the sender's own word."""
+    if name in _STANDARD_ROLES:
+        return name
     lowered = name.strip().lower()
     return ROLES.get(lowered, lowered)

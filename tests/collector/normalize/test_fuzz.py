@@ -1,5 +1,6 @@
 """`normalize` and `normalize_log` never raise, whatever stands in a span."""
 
+from dataclasses import replace
 from typing import Any
 
 import orjson
@@ -8,8 +9,10 @@ from hypothesis import strategies as st
 
 from kibitz import semconv as sc
 from kibitz_collector.normalize import explain, join_log_records, normalize, normalize_log
-from kibitz_collector.normalize.rules import FLAT, TABLE
+from kibitz_collector.normalize.messages import read_message
+from kibitz_collector.normalize.rules import FLAT, MESSAGES, OUTPUTS, TABLE, read
 from kibitz_collector.records import LogRecord, RawLogRecord, RawSpan, SpanEvent
+from tests.collector.normalize.spans import span
 
 TEXTS = st.one_of(
     st.text(max_size=20),
@@ -98,12 +101,23 @@ def assert_storable(log: LogRecord) -> None:
     orjson.dumps(log.body)
 
 
+def assert_unnamed_find_nothing(raw: RawSpan) -> None:
+    """Readers of messages are not asked where none of the attributes they name is."""
+    reading = read(raw)
+    reading.kind = "prompt"
+    for _, read_input, looked_at in MESSAGES:
+        assert not reading.may.isdisjoint(looked_at) or read_input(reading) == []
+    for _, read_output, looked_at in OUTPUTS:
+        assert not reading.may.isdisjoint(looked_at) or read_output(reading) is None
+
+
 @many
 @given(SPANS)
-def test_any_span_becomes_a_log(span: RawSpan) -> None:
-    log = normalize(span)
+def test_any_span_becomes_a_log(raw: RawSpan) -> None:
+    log = normalize(raw)
     assert_storable(log)
-    assert explain(span).record == log
+    assert explain(raw).record == log
+    assert_unnamed_find_nothing(replace(raw, events=[]))
 
 
 @many
@@ -112,3 +126,21 @@ def test_any_log_record_is_read_or_passed_over(records: list[RawLogRecord]) -> N
     found = [normalize_log(record) for record in records]
     for log in join_log_records([f for f in found if isinstance(f, LogRecord)]):
         assert_storable(log)
+
+
+@many
+@given(
+    st.fixed_dictionaries({"role": VALUES, "parts": st.lists(PARTS, max_size=2)})
+    | st.fixed_dictionaries({"role": VALUES, "content": VALUES})
+)
+def test_the_short_way_to_read_a_message_says_what_the_long_way_says(raw: dict[str, Any]) -> None:
+    assert read_message(raw) == read_message({**raw, "name": None})
+
+
+@many
+@given(VALUES, VALUES)
+def test_flattened_text_is_read_as_messages_with_more_to_them_are(role: Any, content: Any) -> None:
+    head = "llm.input_messages.0.message."
+    told = {"openinference.span.kind": "LLM", head + "role": role, head + "content": content}
+    short, long = span(told), span({**told, head + "name": ""})
+    assert normalize(short).body.messages == normalize(long).body.messages

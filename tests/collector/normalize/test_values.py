@@ -59,11 +59,16 @@ def test_json_in_text_is_cleaned_and_bounded() -> None:
     assert deep == "[…]"
 
 
+def unflatten(*pairs: tuple[str, Any]) -> Any:
+    keys, given = zip(*pairs, strict=True)
+    return values.fill(values.shape(keys), given)
+
+
 def test_flattened_keys_are_rebuilt() -> None:
-    pairs = [("0.a.b", 1), ("10.a", 3), ("2", 2), ("0.a.c.0", "x")]
-    assert values.unflatten(pairs) == [{"a": {"b": 1, "c": ["x"]}}, 2, {"a": 3}]
-    assert values.unflatten([("a", 1), ("a.b", 2)]) == {"a": 1}
-    assert values.unflatten([("a.b", 2), ("a", 1)]) == {"a": {"b": 2}}
+    made = unflatten(("0.a.b", 1), ("10.a", 3), ("2", 2), ("0.a.c.0", "x"))
+    assert made == [{"a": {"b": 1, "c": ["x"]}}, 2, {"a": 3}]
+    assert unflatten(("a", 1), ("a.b", 2)) == {"a": 1}
+    assert unflatten(("a.b", 2), ("a", 1)) == {"a": {"b": 2}}
 
 
 @given(

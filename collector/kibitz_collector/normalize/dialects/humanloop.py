@@ -41,32 +41,27 @@ KINDS = {
     }
 }
 _FILE = "humanloop.file."
-_INPUTS = "humanloop.log.inputs."
+INPUTS = "humanloop.log.inputs."
 _MESSAGES = "humanloop.log.messages."
 _OUTPUT = "humanloop.log.output_message."
-_METADATA = "humanloop.log.metadata."
-FLAT = (_FILE, _INPUTS, _MESSAGES, _OUTPUT, _METADATA)
+METADATA = "humanloop.log.metadata."
+FLAT = (_FILE, INPUTS, _MESSAGES, _OUTPUT, METADATA)
 _CONTENT = ("function", "source_code", "setup_values", "attributes", "template")
 
 
 def read_input(reading: Reading) -> list[Message]:
     """Read the flattened messages."""
-    pairs = reading.flat.get(_MESSAGES)
-    return messages.read_messages(values.unflatten(pairs)) if pairs else []
+    return messages.read_messages(reading.build(_MESSAGES))
 
 
 def read_output(reading: Reading) -> Message | None:
     """Read the flattened output message."""
-    pairs = reading.flat.get(_OUTPUT)
-    return messages.read_output(values.unflatten(pairs)) if pairs else None
+    return messages.read_output(reading.build(_OUTPUT))
 
 
 def read_content(reading: Reading) -> Json | None:
     """Read what the File's Version is made of."""
-    pairs = reading.flat.get(_FILE)
-    if not pairs:
-        return None
-    file = values.unflatten(pairs)
+    file = reading.build(_FILE)
     if not isinstance(file, dict):
         return None
     content = {key: file[key] for key in _CONTENT if file.get(key)}
@@ -78,10 +73,9 @@ def read_content(reading: Reading) -> Json | None:
 
 def read_inputs(reading: Reading, content: Json | None) -> Json | None:
     """Read the inputs, typed by the tool's schema when there is one."""
-    pairs = reading.flat.get(_INPUTS)
-    if not pairs:
+    inputs = reading.build(INPUTS)
+    if inputs is None:
         return None
-    inputs = values.unflatten(pairs)
     if not isinstance(inputs, dict):
         inputs = {str(index): item for index, item in enumerate(inputs)}
     function = (content or {}).get("function")
@@ -92,8 +86,7 @@ def read_inputs(reading: Reading, content: Json | None) -> Json | None:
 
 def read_metadata(reading: Reading) -> Json | None:
     """Read the flattened metadata."""
-    pairs = reading.flat.get(_METADATA)
-    found = values.unflatten(pairs) if pairs else None
+    found = reading.build(METADATA)
     return found if isinstance(found, dict) else None
 
 
@@ -165,5 +158,5 @@ def _restore_scalar(value: str, wanted: list[Any]) -> Any:
     return value
 
 
-MESSAGES = (("humanloop.log.messages.*", read_input),)
-OUTPUTS = (("humanloop.log.output_message.*", read_output),)
+MESSAGES = (("humanloop.log.messages.*", read_input, (_MESSAGES,)),)
+OUTPUTS = (("humanloop.log.output_message.*", read_output, (_OUTPUT,)),)

@@ -10,6 +10,8 @@ from kibitz_collector.normalize.reading import Reading
 from kibitz_collector.records import Json, Message
 
 NAME = "langfuse"
+_INPUT = "langfuse.observation.input"
+_OUTPUT = "langfuse.observation.output"
 _METADATA = "langfuse.observation.metadata."
 _TRACE_METADATA = "langfuse.trace.metadata."
 RULES = {
@@ -21,8 +23,8 @@ RULES = {
     "file_path": ("langfuse.observation.prompt.name",),
     "prompt_version": ("langfuse.observation.prompt.version",),
     "invocation": ("langfuse.observation.model.parameters",),
-    "input": ("langfuse.observation.input",),
-    "output": ("langfuse.observation.output",),
+    "input": (_INPUT,),
+    "output": (_OUTPUT,),
     "level": ("langfuse.observation.level",),
     "error_message": ("langfuse.observation.status_message",),
     "metadata": ("langfuse.observation.metadata", "langfuse.trace.metadata"),
@@ -47,7 +49,7 @@ FLAT = (_METADATA, _TRACE_METADATA)
 
 def read_input(reading: Reading) -> list[Message]:
     """Read messages out of the observation's input, when it holds some."""
-    raw = _parsed(reading, "langfuse.observation.input")
+    raw = _parsed(reading, _INPUT)
     if isinstance(raw, dict):
         raw = raw.get("messages")
     if isinstance(raw, list) and raw and isinstance(raw[0], dict) and "role" in raw[0]:
@@ -59,7 +61,7 @@ def read_input(reading: Reading) -> list[Message]:
 
 def read_output(reading: Reading) -> Message | None:
     """Read the answer out of the observation's output."""
-    raw = _parsed(reading, "langfuse.observation.output")
+    raw = _parsed(reading, _OUTPUT)
     if reading.kind != "prompt" or raw is None:
         return None
     if isinstance(raw, dict) and "role" not in raw and "content" not in raw:
@@ -69,13 +71,17 @@ def read_output(reading: Reading) -> Message | None:
 
 def read_metadata(reading: Reading) -> Json | None:
     """Read flattened metadata; values are JSON text."""
-    pairs = reading.flat.get(_TRACE_METADATA, []) + reading.flat.get(_METADATA, [])
-    return {key: values.json_value(value) for key, value in pairs} or None
+    metadata: Json = {}
+    for prefix in (_TRACE_METADATA, _METADATA):
+        flat = reading.flat.get(prefix)
+        for key, value in flat.pairs(reading.attributes) if flat else ():
+            metadata[key] = values.json_value(value)
+    return metadata or None
 
 
 def _parsed(reading: Reading, attribute: str) -> Any:
     return values.json_value(reading.attributes.get(attribute))
 
 
-MESSAGES = (("langfuse.observation.input", read_input),)
-OUTPUTS = (("langfuse.observation.output", read_output),)
+MESSAGES = ((_INPUT, read_input, (_INPUT,)),)
+OUTPUTS = ((_OUTPUT, read_output, (_OUTPUT,)),)

@@ -6,7 +6,7 @@ Source: openinference-semantic-conventions 0.1.42.
 import re
 from typing import Any
 
-from kibitz_collector.normalize import messages, values
+from kibitz_collector.normalize import messages, values, vocabulary
 from kibitz_collector.normalize.reading import Reading
 from kibitz_collector.records import Json, Message
 
@@ -58,12 +58,12 @@ KINDS = {
 }
 _INPUT = "llm.input_messages."
 _OUTPUT = "llm.output_messages."
-_TOOLS = "llm.tools."
+TOOLS = "llm.tools."
 _EMBEDDINGS = "embedding.embeddings."
 _DOCUMENTS = "retrieval.documents."
 _RERANKED = "reranker.output_documents."
 _RESPONSE_ID = re.compile(r'"id": ?"((?:chatcmpl-|msg_|resp_)[\w-]{1,200})"')
-FLAT = (_INPUT, _OUTPUT, _TOOLS, _EMBEDDINGS, _DOCUMENTS, _RERANKED)
+FLAT = (_INPUT, _OUTPUT, TOOLS, _EMBEDDINGS, _DOCUMENTS, _RERANKED)
 
 
 def read_input(reading: Reading) -> list[Message]:
@@ -119,7 +119,7 @@ def read_response_id(reading: Reading) -> str | None:
 
 def read_tools(reading: Reading) -> list[Json] | None:
     """Read the flattened tool definitions."""
-    listed = _as_list(reading, _TOOLS)
+    listed = _as_list(reading, TOOLS)
     raw = [item["tool"].get("json_schema") for item in listed if isinstance(item.get("tool"), dict)]
     return messages.read_tools(raw)
 
@@ -138,11 +138,30 @@ def read_documents(reading: Reading) -> list[Any] | None:
 
 
 def _read_flat(reading: Reading, prefix: str, role: str) -> list[Message]:
+    plain = _read_turns(reading, prefix, role)
+    if plain is not None:
+        return plain
     found: list[Message] = []
     for item in _as_list(reading, prefix):
         raw = item.get("message")
         if isinstance(raw, dict):
             found += messages.read_message(_plain(raw), default_role=role)
+    return found
+
+
+def _read_turns(reading: Reading, prefix: str, role: str) -> list[Message] | None:
+    """Read messages that are text only, as most are; None for others."""
+    turns = reading.flat[prefix].turns if prefix in reading.flat else None
+    if turns is None:
+        return None
+    attributes = reading.attributes
+    found: list[Message] = []
+    for of_role, of_content in turns:
+        named = attributes[of_role] if of_role else role
+        content = attributes[of_content]
+        if named.__class__ is not str or content.__class__ is not str:
+            return None
+        found.append({"role": vocabulary.role(named or role), "content": content})
     return found
 
 
@@ -181,12 +200,15 @@ def _part(item: Json) -> Any:
 
 
 def _as_list(reading: Reading, prefix: str) -> list[Json]:
-    pairs = reading.flat.get(prefix)
-    if not pairs:
-        return []
-    listed = values.unflatten(pairs)
+    listed = reading.build(prefix)
     return [item for item in listed if isinstance(item, dict)] if isinstance(listed, list) else []
 
 
-MESSAGES = (("llm.input_messages.*", read_input), ("input.value", read_request))
-OUTPUTS = (("llm.output_messages.*", read_output), ("output.value", read_response))
+MESSAGES = (
+    ("llm.input_messages.*", read_input, (_INPUT,)),
+    ("input.value", read_request, ("input.value",)),
+)
+OUTPUTS = (
+    ("llm.output_messages.*", read_output, (_OUTPUT,)),
+    ("output.value", read_response, ("output.value",)),
+)

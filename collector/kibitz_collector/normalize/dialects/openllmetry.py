@@ -3,20 +3,20 @@
 Source: opentelemetry-semantic-conventions-ai 0.5.1; recordings of 0.40 to 0.62.
 """
 
-from kibitz_collector.normalize import messages, values
+from kibitz_collector.normalize import messages
 from kibitz_collector.normalize.reading import Reading
 from kibitz_collector.records import Json, Message
 
 NAME = "openllmetry"
-_ASSOCIATION = "traceloop.association.properties."
+ASSOCIATION = "traceloop.association.properties."
 RULES = {
     "session": (
-        _ASSOCIATION + "session_id",
-        _ASSOCIATION + "thread_id",
-        _ASSOCIATION + "chat_id",
+        ASSOCIATION + "session_id",
+        ASSOCIATION + "thread_id",
+        ASSOCIATION + "chat_id",
         "langgraph.thread_id",
     ),
-    "user": ("gen_ai.user", _ASSOCIATION + "user_id"),
+    "user": ("gen_ai.user", ASSOCIATION + "user_id"),
     "provider": ("gen_ai.system", "llm.system"),
     "tokens_total": ("llm.usage.total_tokens",),
     "tokens_cache_read": ("gen_ai.usage.cache_read_input_tokens",),
@@ -47,8 +47,8 @@ KINDS = {
 }
 _PROMPT = "gen_ai.prompt."
 _COMPLETION = "gen_ai.completion."
-_FUNCTIONS = "llm.request.functions."
-FLAT = (_PROMPT, _COMPLETION, _FUNCTIONS, _ASSOCIATION)
+FUNCTIONS = "llm.request.functions."
+FLAT = (_PROMPT, _COMPLETION, FUNCTIONS, ASSOCIATION)
 
 
 def read_input(reading: Reading) -> list[Message]:
@@ -65,22 +65,19 @@ def read_output(reading: Reading) -> Message | None:
 
 def read_tools(reading: Reading) -> list[Json] | None:
     """Read `llm.request.functions.<i>.*`."""
-    return messages.read_tools(_as_list(reading, _FUNCTIONS))
+    return messages.read_tools(_as_list(reading, FUNCTIONS))
 
 
 def read_association(reading: Reading) -> Json | None:
     """Read the association properties, which are metadata but for session and user."""
-    pairs = reading.flat.get(_ASSOCIATION)
-    return dict(pairs) if pairs else None
+    flat = reading.flat.get(ASSOCIATION)
+    return dict(flat.pairs(reading.attributes)) if flat else None
 
 
 def _as_list(reading: Reading, prefix: str) -> list[Json]:
-    pairs = reading.flat.get(prefix)
-    if not pairs:
-        return []
-    listed = values.unflatten(pairs)
+    listed = reading.build(prefix)
     return [item for item in listed if isinstance(item, dict)] if isinstance(listed, list) else []
 
 
-MESSAGES = (("gen_ai.prompt.*", read_input),)
-OUTPUTS = (("gen_ai.completion.*", read_output),)
+MESSAGES = (("gen_ai.prompt.*", read_input, (_PROMPT,)),)
+OUTPUTS = (("gen_ai.completion.*", read_output, (_COMPLETION,)),)

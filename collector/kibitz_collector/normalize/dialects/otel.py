@@ -110,5 +110,5 @@ def read_output(reading: Reading) -> Message | None:
     return messages.read_output(raw)
 
 
-MESSAGES = ((sc.INPUT_MESSAGES, read_input),)
-OUTPUTS = ((sc.OUTPUT_MESSAGES, read_output),)
+MESSAGES = ((sc.INPUT_MESSAGES, read_input, (sc.INPUT_MESSAGES, sc.SYSTEM_INSTRUCTIONS)),)
+OUTPUTS = ((sc.OUTPUT_MESSAGES, read_output, (sc.OUTPUT_MESSAGES,)),)

@@ -99,10 +99,10 @@ def _content(reading: Reading, name: str) -> Any:
 
 
 MESSAGES = (
-    ("event gen_ai.*.message", read_input),
-    ("event gen_ai.content.prompt", read_prompt_content),
+    ("event gen_ai.*.message", read_input, ()),
+    ("event gen_ai.content.prompt", read_prompt_content, ()),
 )
 OUTPUTS = (
-    ("event gen_ai.choice", read_output),
-    ("event gen_ai.content.completion", read_completion_content),
+    ("event gen_ai.choice", read_output, ()),
+    ("event gen_ai.content.completion", read_completion_content, ()),
 )

@@ -148,5 +148,11 @@ def _without_constructors(raw: Any) -> Any:
     return raw
 
 
-MESSAGES = (("whole conversation", read_input),)
-OUTPUTS = (("whole answer", read_output),)
+MESSAGES = (("whole conversation", read_input, _INPUTS),)
+OUTPUTS = (
+    (
+        "whole answer",
+        read_output,
+        ("gen_ai.completion", "ai.response.text", "ai.response.toolCalls"),
+    ),
+)
