@@ -21,20 +21,21 @@ _compiled: dict[tuple[Any, ...], tuple[str, Any]] = {}
 
 def write_many(
     connection: Connection, table: Table, rows: Rows, conflict: Conflict | None = None
-) -> None:
+) -> int:
     """Insert rows that all name the same columns, their values as the driver takes them.
 
-    `conflict` must be a function of a module: what it makes is kept.
+    Returns how many were written. `conflict` must be a function of a module: what it makes is kept.
     """
     if not rows:
-        return
+        return 0
     names = tuple(rows[0])
     key = (connection.dialect.name, table, names, conflict)
     known = _compiled.get(key)
     if known is None:
         known = _compiled[key] = _compile(connection, table, names, conflict)
     statement, pick = known
-    connection.exec_driver_sql(statement, list(rows) if pick is None else list(map(pick, rows)))
+    given = list(rows) if pick is None else list(map(pick, rows))
+    return connection.exec_driver_sql(statement, given).rowcount
 
 
 def overwrite(statement: Any, names: tuple[str, ...]) -> Any:
@@ -44,6 +45,11 @@ def overwrite(statement: Any, names: tuple[str, ...]) -> Any:
         index_elements=keys,
         set_={name: statement.excluded[name] for name in names if name not in keys},
     )
+
+
+def keep(statement: Any, _names: tuple[str, ...]) -> Any:
+    """Let a row that is there already stay as it is."""
+    return statement.on_conflict_do_nothing()
 
 
 def is_among(

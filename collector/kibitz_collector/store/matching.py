@@ -15,7 +15,7 @@ from kibitz_collector.errors import BadQuery, Invalid
 from kibitz_collector.files.kinds.evaluator import read_evaluator
 from kibitz_collector.query import compile_match, parse
 from kibitz_collector.query.ast import And, Comparison, Node, Not, Or
-from kibitz_collector.records import LogRecord, Scope
+from kibitz_collector.records import FileReference, LogRecord, Scope
 from kibitz_collector.store.tables.counters import Counter
 from kibitz_collector.store.tables.files import Version
 from kibitz_collector.store.tables.jobs import Evaluator, EvaluatorState, Monitor
@@ -35,14 +35,27 @@ class CompiledMonitor:
     version_id: str
     file_path: str | None
     matches: Callable[[LogRecord], bool] | None
+    filter: Node | None = None  # what `matches` was made of
     names_kind: bool  # its filter speaks of kinds, so it may mean judgments or plain spans
     scope: Scope
     sample_rate: float
 
+    def may_want(self, kind: str, status: str, *, is_plain: bool) -> bool:
+        """Tell whether it can want any Log of this sort; `is_plain`: a judgment or a plain span."""
+        if self.file_path is not None:
+            return True
+        if is_plain and not self.names_kind:
+            return False
+        return self.filter is None or _may_match(self.filter, kind, status)
+
+    def may_want_file(self, file: FileReference | None) -> bool:
+        """Tell whether it can want any Log of this File."""
+        return self.file_path is None or (file is not None and file.path == self.file_path)
+
     def wants(self, record: LogRecord) -> bool:
         """Tell whether this Log is one to judge."""
         if self.file_path is not None:
-            return record.file is not None and record.file.path == self.file_path
+            return self.may_want_file(record.file)
         if not self.names_kind and (is_judgment(record) or not record.is_genai):
             return False
         return self.matches is not None and self.matches(record)
@@ -175,6 +188,7 @@ def _compile_one(monitor: Monitor, version_id: str) -> CompiledMonitor | None:
         version_id=version_id,
         file_path=monitor.file_path,
         matches=matches,
+        filter=node,
         names_kind=node is not None and _names_kind(node),
         scope=_scope(monitor.scope),
         sample_rate=monitor.sample_rate,
@@ -201,3 +215,18 @@ def _names_kind(node: Node) -> bool:
             return True
         case _:
             return False
+
+
+def _may_match(node: Node, kind: str, status: str) -> bool:
+    """Tell whether any Log of this kind and status can match; what else is said is left open."""
+    match node:
+        case And(parts):
+            return all(_may_match(part, kind, status) for part in parts)
+        case Or(parts):
+            return any(_may_match(part, kind, status) for part in parts)
+        case Comparison(field="kind", op="=", value=value):
+            return value == kind
+        case Comparison(field="status", op="=", value=value):
+            return value == status
+        case _:
+            return True

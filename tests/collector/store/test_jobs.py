@@ -1,10 +1,14 @@
 """Which arriving Logs become jobs, in both databases."""
 
+from typing import get_args
+
 import pytest
 
 from kibitz_collector.errors import BadQuery, Invalid, NotFound
-from kibitz_collector.records import Judgment, LogBody, LogError
+from kibitz_collector.query import compile_match, parse
+from kibitz_collector.records import Judgment, Kind, LogBody, LogError, LogRecord, Status
 from kibitz_collector.store import Store
+from kibitz_collector.store.matching import CompiledMonitor
 from kibitz_collector.store.queries import evaluation as queries
 from kibitz_collector.store.writes import claims
 from kibitz_collector.store.writes import evaluation as writes
@@ -62,6 +66,40 @@ def test_log_that_a_filter_matches_is_judged(store: Store) -> None:
     pro = LogBody(output="x", metadata={"plan": "pro"})
     store.ingest(WORKSPACE, [log_record("log_a", body=pro), log_record("log_b")])
     assert waiting(store) == [("log_a", "checks/good")]
+
+
+@pytest.mark.parametrize(
+    ("text", "open_to"),
+    [
+        ("kind:prompt status:error", 1),
+        ("kind:tool OR status:error", 12),
+        ("(kind:tool OR model:gpt-4o) status:complete", 8),
+        ("-kind:prompt", 40),
+        ("kind:pro*", 40),
+        ("latency>1", 40),
+    ],
+)
+def test_a_monitor_wants_only_kinds_and_statuses_it_may_want(text: str, open_to: int) -> None:
+    filter_ = parse(text)
+    monitor = CompiledMonitor(
+        id="mon_a",
+        evaluator_id="ev_a",
+        version_id="evv_a",
+        file_path=None,
+        matches=compile_match(filter_),
+        filter=filter_,
+        names_kind=True,
+        scope="log",
+        sample_rate=1.0,
+    )
+    records = [
+        LogRecord(id="log_a", kind=kind, name="a", start_ns=0, end_ns=10**10, status=status)
+        for kind in get_args(Kind)
+        for status in get_args(Status)
+    ]
+    may = [one for one in records if monitor.may_want(one.kind, one.status, is_plain=False)]
+    assert len(may) == open_to
+    assert all(one in may for one in records if monitor.wants(one))
 
 
 def test_other_workspaces_do_not_see_the_monitor(store: Store) -> None:

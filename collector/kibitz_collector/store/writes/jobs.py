@@ -1,21 +1,20 @@
 """Makes evaluation jobs, in the transaction that writes the Logs they are about."""
 
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 from sqlmodel import Session, col, select, update
 
 from kibitz_collector.records import LogRecord
-from kibitz_collector.store import dialect
+from kibitz_collector.store.bulk import keep, write_many
 from kibitz_collector.store.matching import (
     CompiledMonitor,
     active_monitors,
     content_hash,
-    is_judgment,
     is_sampled,
 )
-from kibitz_collector.store.rows import table
+from kibitz_collector.store.rows import may_be_judged, table
 from kibitz_collector.store.tables.counters import Counter
 from kibitz_collector.store.tables.jobs import Job
 from kibitz_collector.store.tables.logs import Log, Trace
@@ -29,7 +28,6 @@ MAX_DEPTH = 3
 LATE_DELAY_NS = 1_000_000_000
 """Latecomers of a finished trace come in crowds: wait for the crowd, judge once."""
 _TREE_KINDS = ("flow", "agent")
-_INSERT_ROWS = 500
 
 
 def enqueue_arrivals(session: Session, workspace_id: int, arrivals: Sequence[Arrival]) -> int:
@@ -38,11 +36,10 @@ def enqueue_arrivals(session: Session, workspace_id: int, arrivals: Sequence[Arr
     if not monitors:
         return 0
     now_ns = time.time_ns()
-    final = [arrival for arrival in arrivals if arrival.is_final]
     wanted = [
-        (arrival.record, monitor)
-        for arrival in final
-        for monitor in _monitors_for(session, workspace_id, arrival, monitors)
+        (arrival.record(), monitor)
+        for arrival, some in _candidates(arrivals, monitors)
+        for monitor in _monitors_for(session, workspace_id, arrival, some)
     ]
     counts = _trace_counts(session, workspace_id, (record for record, _ in wanted))
     rows = [
@@ -127,18 +124,47 @@ def move_idle_cursor(session: Session, last_received_ns: int) -> None:
     )
 
 
+def _candidates(
+    arrivals: Sequence[Arrival], monitors: Sequence[CompiledMonitor]
+) -> Iterator[tuple[Arrival, Sequence[CompiledMonitor]]]:
+    """Yield the Logs that are final and the monitors which may want such a Log.
+
+    Decided once per sort of Log: there are few, and most of them are of no interest.
+    """
+    by_sort: dict[tuple[Any, ...], Sequence[CompiledMonitor]] = {}
+    for arrival in arrivals:
+        row = arrival.row
+        is_child, is_judging = row["trace_parent_id"] is not None, arrival.judgment is not None
+        sort = (row["kind"], row["status"], row["is_genai"], is_child, is_judging)
+        some = by_sort.get(sort)
+        if some is None:
+            some = by_sort[sort] = [
+                monitor
+                for monitor in monitors
+                if may_be_judged(row["status"])
+                and not (monitor.scope == "trace" and is_child)
+                and monitor.may_want(
+                    row["kind"],
+                    row["status"],
+                    is_plain=arrival.is_judgment or not row["is_genai"],
+                )
+            ]
+        if some:
+            yield arrival, some
+
+
 def _monitors_for(
     session: Session, workspace_id: int, arrival: Arrival, monitors: Sequence[CompiledMonitor]
 ) -> list[CompiledMonitor]:
-    record = arrival.record
+    id_ = arrival.row["id"]
     wanted = [
         monitor
         for monitor in monitors
-        if not (monitor.scope == "trace" and record.trace_parent_id is not None)
-        and monitor.wants(record)
-        and is_sampled(record.id, monitor.sample_rate)
+        if is_sampled(id_, monitor.sample_rate)
+        and monitor.may_want_file(arrival.file)
+        and monitor.wants(arrival.record())
     ]
-    if not wanted or not is_judgment(record):
+    if not wanted or not arrival.is_judgment:
         return wanted
     judges = _judges_above(session, workspace_id, arrival)
     if len(judges) > MAX_DEPTH:
@@ -148,7 +174,7 @@ def _monitors_for(
 
 def _judges_above(session: Session, workspace_id: int, arrival: Arrival) -> list[str | None]:
     """Return the Evaluators of a judgment and of the judgments it is about, downwards."""
-    judges, parent = [arrival.file_id], arrival.record.parent_id
+    judges, parent = [arrival.row["file_id"]], arrival.row["parent_id"]
     while parent is not None and len(judges) <= MAX_DEPTH:
         above = session.exec(
             select(Log.file_id, Log.parent_id, Log.kind).where(
@@ -194,9 +220,10 @@ def _late_rows(
     now_ns: int,
 ) -> list[dict[str, Any]]:
     """Judge the traces again that were finished before these Logs came."""
-    records = [a.record for a in arrivals if not is_judgment(a.record)]
-    roots = {r.trace_id for r in records if r.trace_parent_id is None}
-    late = {r.trace_id for r in records if r.trace_id is not None} - roots
+    rows = [arrival.row for arrival in arrivals if not arrival.is_judgment]
+    late = {row["trace_id"] for row in rows}
+    late -= {row["trace_id"] for row in rows if row["trace_parent_id"] is None}
+    late.discard(None)
     if not late:
         return []
     finished = session.exec(
@@ -208,7 +235,7 @@ def _late_rows(
         )
     )
     # A Log that was changed is no other Log: what it says now tells the judgments apart.
-    changes = {a.record.trace_id: f":{content_hash(a.record)}" for a in arrivals if a.is_patch}
+    changes = {a.row["trace_id"]: f":{content_hash(a.record())}" for a in arrivals if a.is_patch}
     counts = {
         root_id: f"{count}{changes.get(trace_id, '')}"
         for root_id, count, trace_id in finished
@@ -227,7 +254,7 @@ def _late_rows(
         .order_by(col(Job.id))
     ).all()
     newest = {(job.monitor_id, job.evaluator_version_id, job.log_id): job for job in earlier}
-    rows = []
+    again = []
     for (monitor_id, version_id, log_id), job in newest.items():
         # A job still waiting will read the trace as it is then. What a run asked for stands.
         is_followed = monitor_id is None or (monitor_id, version_id) in followed
@@ -235,8 +262,8 @@ def _late_rows(
             own = job.content_hash.partition(":")[0]
             row = {c: getattr(job, c) for c in _COPIED}
             row |= {"content_hash": f"{own}:{counts[log_id]}", "created_ns": now_ns}
-            rows.append({**row, **_FRESH, "due_ns": now_ns + LATE_DELAY_NS})
-    return rows
+            again.append({**row, **_FRESH, "due_ns": now_ns + LATE_DELAY_NS})
+    return again
 
 
 _COPIED = (
@@ -273,14 +300,4 @@ def _row(
 
 def _insert(session: Session, rows: list[dict[str, Any]]) -> int:
     """Insert what is not there yet: (Log, evaluator version, content) is judged once."""
-    connection = session.connection()
-    new = 0
-    for at in range(0, len(rows), _INSERT_ROWS):
-        statement = (
-            dialect.insert(connection, JOB)
-            .values(rows[at : at + _INSERT_ROWS])
-            .on_conflict_do_nothing()
-            .returning(JOB.c.id)
-        )
-        new += len(connection.execute(statement).all())
-    return new
+    return write_many(session.connection(), JOB, rows, keep)

@@ -24,11 +24,10 @@ from kibitz_collector.store.bodies import (
     encode_values,
     load_contents,
     references,
-    to_body,
 )
 from kibitz_collector.store.bulk import write_many
 from kibitz_collector.store.contribution import has_usage
-from kibitz_collector.store.rows import Row, may_be_judged, metadata_rows, settle, table, to_record
+from kibitz_collector.store.rows import Row, metadata_rows, settle, table
 from kibitz_collector.store.tables.logs import LogBody as LogBodyTable
 from kibitz_collector.store.tables.logs import LogMetadata
 from kibitz_collector.store.tables.search import SearchPending
@@ -187,21 +186,10 @@ def _add_up(
 
 
 def _arrival(connection: Connection, node: Node, values: Values) -> Arrival:
-    row, old = node.row, node.old
-    assert old is not None
-    file = None
+    row, file = node.row, None
     found = connection.execute(
         select(FILE.c.kind, FILE.c.path, FILE.c.is_derived).where(FILE.c.id == row["file_id"])
     ).first()
     if found is not None:
         file = FileReference(kind=found.kind, path=found.path, is_derived=found.is_derived)
-    return Arrival(
-        record=to_record(row, to_body(values), file),
-        seq=row["seq"],
-        file_id=row["file_id"],
-        version_id=row["version_id"],
-        is_new=False,
-        is_final=may_be_judged(row["status"]),
-        was_final=may_be_judged(old["status"]),
-        is_patch=True,
-    )
+    return Arrival(row, values, file, is_patch=True)

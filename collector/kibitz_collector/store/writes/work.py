@@ -15,7 +15,6 @@ from kibitz_collector.store.bodies import (
     encode_values,
     load_contents,
     references,
-    to_body,
     to_values,
 )
 from kibitz_collector.store.bulk import is_among
@@ -27,7 +26,7 @@ from kibitz_collector.store.merge import (
     merge,
     read_facts,
 )
-from kibitz_collector.store.rows import Row, may_be_judged, to_record, to_row
+from kibitz_collector.store.rows import Row, to_row
 from kibitz_collector.store.writes.arrivals import Arrival
 from kibitz_collector.store.writes.files import FILE, FileIds
 from kibitz_collector.store.writes.judgments import NewJudgment
@@ -233,26 +232,16 @@ class Work:
     def arrivals(self) -> list[Arrival]:
         """Return what the evaluation rooms are told: Logs that are new or say more than before."""
         self._find_files()
-        arrivals = []
-        for piece in self._pieces.values():
-            node, row = piece.node, piece.node.row
-            if not (node.is_changed or piece.body_changed):
-                continue
-            body = piece.record.body if piece.values is None else to_body(piece.values)
-            record = to_record(row, body, piece.file)
-            record.judgment = piece.judgment
-            arrivals.append(
-                Arrival(
-                    record=record,
-                    seq=row["seq"],
-                    file_id=row["file_id"],
-                    version_id=row["version_id"],
-                    is_new=node.old is None,
-                    is_final=may_be_judged(row["status"]),
-                    was_final=node.old is not None and may_be_judged(node.old["status"]),
-                )
+        return [
+            Arrival(
+                piece.node.row,
+                piece.record.body if piece.values is None else piece.values,
+                piece.file,
+                piece.judgment,
             )
-        return arrivals
+            for piece in self._pieces.values()
+            if piece.body_changed or piece.node.is_changed
+        ]
 
     def _find_files(self) -> None:
         """Name the File of Logs whose last piece did not."""
