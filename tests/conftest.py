@@ -6,6 +6,8 @@ import shutil
 import pytest
 from hypothesis import HealthCheck, settings
 
+pytest_plugins = ["tests.databases"]
+
 # A busy machine is no failure, and CI must not be red by chance: it tries the same examples each
 # time; new ones are looked for wherever else the tests run.
 settings.register_profile(

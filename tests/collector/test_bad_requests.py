@@ -1,14 +1,12 @@
 """Whatever is sent to whatever route: an answer below 500 that says in words what to fix."""
 
 import json
-import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
 import httpx
-import psycopg
 import pytest
 from fastapi.testclient import TestClient
 from starlette.routing import Route
@@ -175,16 +173,6 @@ def target(
         client.headers["X-API-KEY"] = key.text
         yield Target(client, _fill(client, store), is_postgres=request.param == "pg")
     store.close()
-
-
-@pytest.fixture(scope="module")
-def module_postgres_url(postgres: str) -> Iterator[str]:
-    name = f"kibitz_bad_requests_{os.getpid()}"
-    with psycopg.connect(postgres.format("postgres"), autocommit=True) as connection:
-        connection.execute(f'CREATE DATABASE "{name}"')
-    yield postgres.format(name)
-    with psycopg.connect(postgres.format("postgres"), autocommit=True) as connection:
-        connection.execute(f'DROP DATABASE "{name}" WITH (FORCE)')
 
 
 def _fill(client: TestClient, store: Store) -> dict[str, str]:

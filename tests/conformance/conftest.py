@@ -5,12 +5,11 @@ from collections.abc import Callable
 
 import pytest
 
-from tests.collector.conftest import postgres, postgres_url
 from tests.conformance.rigs import DATABASE
 from tests.e2e.conftest import Served, collector
 from tests.e2e.conftest import serve as serve_on_sqlite
 
-__all__ = ["collector", "postgres", "postgres_url", "serve_on_sqlite"]
+__all__ = ["collector", "serve_on_sqlite"]
 
 
 @pytest.fixture

@@ -9,7 +9,6 @@ import httpx
 import psycopg
 import pytest
 
-from tests.collector.postgres_server import Cluster, find_binaries, running_cluster
 from tests.conftest import need
 from tests.e2e.otlp import flow_span, send_spans
 from tests.faults.collectors import (
@@ -23,6 +22,7 @@ from tests.faults.collectors import (
     wait_judged,
     wait_until_ready,
 )
+from tests.postgres_server import Cluster, find_binaries, running_cluster
 
 pytestmark = [pytest.mark.postgres, pytest.mark.slow, pytest.mark.timeout(600)]
 FLAGS = ("--job-lease-s", "2")

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.collector.conftest import BACKENDS, postgres, postgres_url, sqlite_url  # noqa: F401
+from tests.databases import BACKENDS
 from tests.faults.collectors import (
     Load,
     Team,

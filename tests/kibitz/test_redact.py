@@ -6,8 +6,9 @@ from typing import Any
 import pytest
 
 import kibitz
-from kibitz import _redact
+from kibitz import _redact, _secrets
 from kibitz import semconv as sc
+from kibitz._patterns import SECRETS
 from kibitz.testing import capture
 
 ALNUM = string.ascii_letters + string.digits
@@ -139,13 +140,22 @@ def test_a_secret_is_found_wherever_it_stands(name: str) -> None:
 )
 def test_ordinary_text_stays(text: str) -> None:
     payload = json.dumps({"t": text}).encode()
-    assert _redact.scrub_secrets(payload) == payload
+    assert _secrets.scrub_secrets(payload) == payload
+
+
+def test_no_anchor_of_a_format_slips_through_the_sieve() -> None:
+    anchors = [(anchor, n) for n, each in enumerate(SECRETS) for anchor in each.anchors]
+    for anchor, number in anchors:
+        for before, _ in anchors:  # that ends in what this one begins with, too
+            size = next((k for k in (3, 2, 1) if before.endswith(anchor[:k])), 0)
+            payload = f'{{"t":"{before}{anchor[size:]}"}}'.encode()
+            assert number in _secrets._present(payload, _secrets._sift(payload))
 
 
 def test_secrets_in_a_large_record_are_found_too() -> None:
     filler = b"nothing to see, move on. " * 10_000
     payload = b"".join([filler, KEYS["openai"].encode(), b" ", filler, KEYS["github"].encode()])
-    clean = _redact.scrub_secrets(payload)
+    clean = _secrets.scrub_secrets(payload)
     assert is_clean(clean.decode())
     assert len(clean) > 490_000
 

@@ -130,14 +130,14 @@ def test_a_newer_schema_is_refused(database_url: str) -> None:
         open_store(database_url)
 
 
-def test_many_openers_at_once_migrate_once(database_url: str) -> None:
+def test_many_openers_at_once_migrate_once(empty_database_url: str) -> None:
     errors: list[BaseException] = []
     barrier = threading.Barrier(4)
 
     def open_and_close() -> None:
         try:
             barrier.wait()
-            open_store(database_url).close()
+            open_store(empty_database_url).close()
         except BaseException as error:
             errors.append(error)
 

@@ -10,7 +10,7 @@ import httpx
 import pytest
 from fastapi.testclient import TestClient
 
-from tests.collector.conftest import BACKENDS
+from tests.databases import BACKENDS
 
 CALLERS = 8
 Ask = Callable[[int], httpx.Response]

@@ -20,8 +20,8 @@ from kibitz_collector.store.tables.logs import Log, LogMetadata, Trace
 from kibitz_collector.store.tables.logs import LogBody as LogBodyRow
 from kibitz_collector.store.writes.keys import create_key
 from tests.collector.api.v5.conftest import check_answer
-from tests.collector.conftest import BACKENDS
 from tests.collector.store.facts import WORKSPACE, log, rows
+from tests.databases import BACKENDS
 
 KINDS = ("prompt", "tool", "evaluator", "flow", "agent")
 PROMPT: dict[str, Any] = {
