@@ -1,18 +1,27 @@
 """Keeps the `trace` and `session` rows: sums by differences, first and last by comparison."""
 
 from collections.abc import Iterable, Sequence
+from operator import sub
 from typing import Any
 
-from sqlalchemy import case, delete, select
+from sqlalchemy import Select, case, delete, select
 from sqlalchemy.engine import Connection
 
 from kibitz_collector.store.bulk import is_among, overwrite, write_many
-from kibitz_collector.store.contribution import SESSION_SUMS, TRACE_SUMS, Sums, contribution
+from kibitz_collector.store.contribution import (
+    SESSION_SUMS,
+    TRACE_SUMS,
+    Sums,
+    add_up,
+    contribution,
+    picker,
+)
 from kibitz_collector.store.rows import Row, table
 from kibitz_collector.store.tables.logs import SessionRow, Trace
 from kibitz_collector.store.writes.tree import LOG, Node
 
 TRACE, SESSION = table(Trace), table(SessionRow)
+_pick_trace, _pick_session = picker(TRACE_SUMS), picker(SESSION_SUMS)
 
 
 def load_traces(
@@ -30,40 +39,49 @@ def load_traces(
     return {row["trace_id"]: dict(row) for row in rows}
 
 
-def fold_trace(trace: Row | None, row: Row, sums: Sums, now_ns: int) -> Row:
-    """Return the trace with one more Log (or, with `sums` as a difference, a changed one)."""
+def fold_trace(trace: Row | None, rows: Sequence[Row], added: Sequence[Sums], now_ns: int) -> Row:
+    """Return the trace with more Logs: what each adds (or, of a changed one, the difference)."""
+    first = rows[0]
     if trace is None:
         trace = {
-            "workspace_id": row["workspace_id"],
-            "trace_id": row["trace_id"],
+            "workspace_id": first["workspace_id"],
+            "trace_id": first["trace_id"],
             "root_id": None,
             "root_start_ns": None,
             "session_id": None,
             "session_start_ns": None,
-            "start_ns": row["start_ns"],
+            "start_ns": first["start_ns"],
             "end_ns": None,
             **dict.fromkeys(TRACE_SUMS, 0),
-            "first_received_ns": row["received_ns"],
-            "last_received_ns": row["received_ns"],
+            "first_received_ns": first["received_ns"],
+            "last_received_ns": first["received_ns"],
             "completed_ns": None,
         }
-    for name in TRACE_SUMS:
-        trace[name] += sums[name]
-    start_ns = row["start_ns"]
-    trace["start_ns"] = min(trace["start_ns"], start_ns)
-    trace["end_ns"] = _latest(trace["end_ns"], row["end_ns"])
-    trace["first_received_ns"] = min(trace["first_received_ns"], row["received_ns"])
-    trace["last_received_ns"] = max(trace["last_received_ns"], row["received_ns"], now_ns)
-    if row["session_id"] is not None and _is_before(
-        start_ns, row["session_id"], trace["session_start_ns"], trace["session_id"]
-    ):
-        trace["session_start_ns"], trace["session_id"] = start_ns, row["session_id"]
-    if row["trace_parent_id"] is None:
-        if _is_before(start_ns, row["id"], trace["root_start_ns"], trace["root_id"]):
-            trace["root_start_ns"], trace["root_id"] = start_ns, row["id"]
-        if trace["root_id"] == row["id"]:
-            trace["completed_ns"] = row["final_ns"]
+    for name, amount in zip(TRACE_SUMS, _pick_trace(add_up(added)), strict=True):
+        trace[name] += amount
+    trace["start_ns"] = min(trace["start_ns"], *[row["start_ns"] for row in rows])
+    ends = [row["end_ns"] for row in (trace, *rows) if row["end_ns"] is not None]
+    trace["end_ns"] = max(ends, default=None)
+    received = [row["received_ns"] for row in rows]
+    trace["first_received_ns"] = min(trace["first_received_ns"], *received)
+    trace["last_received_ns"] = max(trace["last_received_ns"], *received, now_ns)
+    trace["session_start_ns"], trace["session_id"] = _first(
+        (trace["session_start_ns"], trace["session_id"]),
+        [(row["start_ns"], row["session_id"]) for row in rows if row["session_id"] is not None],
+    )
+    for row in rows:
+        if row["trace_parent_id"] is None:
+            _fold_root(trace, row)
     return trace
+
+
+def _fold_root(trace: Row, row: Row) -> None:
+    start_ns, id_ = _first(
+        (trace["root_start_ns"], trace["root_id"]), [(row["start_ns"], row["id"])]
+    )
+    trace["root_start_ns"], trace["root_id"] = start_ns, id_
+    if id_ == row["id"]:
+        trace["completed_ns"] = row["final_ns"]
 
 
 def update_traces(
@@ -80,14 +98,8 @@ def update_traces(
     before = {trace_id: trace["genai_count"] for trace_id, trace in traces.items()}
     moved = _moved(nodes, "trace_id")
     touched: dict[str, Row] = {}
-    for node in nodes:
-        trace_id = node.row["trace_id"]
-        if trace_id is None or trace_id in moved:
-            continue
-        known = node.old is not None and node.old["trace_id"] == trace_id
-        sums = difference(node) if known else node.added()
-        trace = touched.get(trace_id) or traces.get(trace_id)
-        touched[trace_id] = fold_trace(trace, node.row, sums, now_ns)
+    for trace_id, (rows, added) in _group(nodes, "trace_id", moved).items():
+        touched[trace_id] = fold_trace(traces.get(trace_id), rows, added, now_ns)
     for trace_id in sorted(moved):
         counted = recount_trace(connection, workspace_id, trace_id)
         if counted is None:
@@ -138,13 +150,11 @@ def recount(
 
 def recount_trace(connection: Connection, workspace_id: int, trace_id: str) -> Row | None:
     """Work a `trace` row out from its Logs; None: there are none."""
-    trace: Row | None = None
-    rows = connection.execute(
-        select(LOG).where(LOG.c.workspace_id == workspace_id, LOG.c.trace_id == trace_id)
-    ).mappings()
-    for row in rows:
-        trace = fold_trace(trace, dict(row), contribution(dict(row)), 0)
-    return trace
+    rows = _read(
+        connection,
+        select(LOG).where(LOG.c.workspace_id == workspace_id, LOG.c.trace_id == trace_id),
+    )
+    return fold_trace(None, rows, [contribution(row) for row in rows], 0) if rows else None
 
 
 def update_sessions(
@@ -152,15 +162,11 @@ def update_sessions(
 ) -> None:
     """Write the `session` rows of changed Logs."""
     moved = _moved(nodes, "session_id")
-    changes: dict[str, Row] = {}
-    for node in nodes:
-        session_id = node.row["session_id"]
-        if session_id is None or session_id in moved:
-            continue
-        known = node.old is not None and node.old["session_id"] == session_id
-        sums = difference(node) if known else node.added()
-        changes[session_id] = _fold_session(changes.get(session_id), node.row, sums, now_ns)
-    _add(connection, [changes[session_id] for session_id in sorted(changes)])
+    changes = [
+        _sum_session(rows, added, now_ns)
+        for _, (rows, added) in sorted(_group(nodes, "session_id", moved).items())
+    ]
+    _add(connection, changes)
     counted = [
         recount_session(connection, workspace_id, session_id) for session_id in sorted(moved)
     ]
@@ -176,20 +182,40 @@ def update_sessions(
 
 def recount_session(connection: Connection, workspace_id: int, session_id: str) -> Row | None:
     """Work a `session` row out from its Logs; None: there are none."""
-    session: Row | None = None
-    rows = connection.execute(
-        select(LOG).where(LOG.c.workspace_id == workspace_id, LOG.c.session_id == session_id)
-    ).mappings()
-    for row in rows:
-        session = _fold_session(session, dict(row), contribution(dict(row)), 0)
-    return session
+    rows = _read(
+        connection,
+        select(LOG).where(LOG.c.workspace_id == workspace_id, LOG.c.session_id == session_id),
+    )
+    return _sum_session(rows, [contribution(row) for row in rows], 0) if rows else None
 
 
 def difference(node: Node) -> Sums:
     """Return what a changed Log adds beyond what it added before."""
     assert node.old is not None
-    before, after = contribution(node.old), node.added()
-    return {name: after[name] - before[name] for name in after}
+    return tuple(map(sub, node.added(), contribution(node.old)))
+
+
+def _group(
+    nodes: Iterable[Node], column: str, left_out: set[str]
+) -> dict[str, tuple[list[Row], list[Sums]]]:
+    """Return by trace or session the rows of these Logs and what each adds to it."""
+    groups: dict[str, tuple[list[Row], list[Sums]]] = {}
+    for node in nodes:
+        row, old = node.row, node.old
+        id_ = row[column]
+        if id_ is None or id_ in left_out:
+            continue
+        group = groups.get(id_)
+        if group is None:
+            group = groups[id_] = ([], [])
+        group[0].append(row)
+        is_known = old is not None and old[column] == id_
+        group[1].append(difference(node) if is_known else node.added())
+    return groups
+
+
+def _read(connection: Connection, statement: Select[Any]) -> list[Row]:
+    return [dict(row) for row in connection.execute(statement).mappings()]
 
 
 def _moved(nodes: Sequence[Node], column: str) -> set[str]:
@@ -217,29 +243,22 @@ def _moves(node: Node) -> bool:
     )
 
 
-def _fold_session(session: Row | None, row: Row, sums: Sums, now_ns: int) -> Row:
-    last_ns = max(row["start_ns"], row["end_ns"] or 0)
-    if session is None:
-        session = {
-            "workspace_id": row["workspace_id"],
-            "id": row["session_id"],
-            "user": None,
-            "user_start_ns": None,
-            "start_ns": row["start_ns"],
-            "last_ns": last_ns,
-            **dict.fromkeys(SESSION_SUMS, 0),
-            "last_received_ns": row["received_ns"],
-        }
-    for name in SESSION_SUMS:
-        session[name] += sums[name]
-    session["start_ns"] = min(session["start_ns"], row["start_ns"])
-    session["last_ns"] = max(session["last_ns"], last_ns)
-    session["last_received_ns"] = max(session["last_received_ns"], row["received_ns"], now_ns)
-    if row["user"] is not None and _is_before(
-        row["start_ns"], row["user"], session["user_start_ns"], session["user"]
-    ):
-        session["user_start_ns"], session["user"] = row["start_ns"], row["user"]
-    return session
+def _sum_session(rows: Sequence[Row], added: Sequence[Sums], now_ns: int) -> Row:
+    """Return what these Logs add to the row of their session."""
+    user_start_ns, user = _first(
+        (None, None), [(row["start_ns"], row["user"]) for row in rows if row["user"] is not None]
+    )
+    starts = [row["start_ns"] for row in rows]
+    return {
+        "workspace_id": rows[0]["workspace_id"],
+        "id": rows[0]["session_id"],
+        "user": user,
+        "user_start_ns": user_start_ns,
+        "start_ns": min(starts),
+        "last_ns": max(*starts, *[row["end_ns"] or 0 for row in rows]),
+        **dict(zip(SESSION_SUMS, _pick_session(add_up(added)), strict=True)),
+        "last_received_ns": max(now_ns, *[row["received_ns"] for row in rows]),
+    }
 
 
 def _add(connection: Connection, rows: list[Row]) -> None:
@@ -265,15 +284,11 @@ def _add_up(statement: Any, _names: tuple[str, ...]) -> Any:
     return statement.on_conflict_do_update(index_elements=["workspace_id", "id"], set_=changes)
 
 
-def _latest(one: int | None, other: int | None) -> int | None:
-    if one is None or other is None:
-        return other if one is None else one
-    return max(one, other)
-
-
-def _is_before(
-    start_ns: int, name: str, other_start_ns: int | None, other_name: str | None
-) -> bool:
-    if other_start_ns is None or other_name is None:
-        return True
-    return (start_ns, name) < (other_start_ns, other_name)
+def _first(
+    known: tuple[int | None, str | None], more: Sequence[tuple[int, str]]
+) -> tuple[int | None, str | None]:
+    """Return the earliest (start, name); at one time the name decides."""
+    start_ns, name = known
+    if start_ns is None or name is None:
+        return min(more) if more else known
+    return min([(start_ns, name), *more])
