@@ -15,9 +15,10 @@ from typing import Any
 from kibitz import _directory, _ids, _orphans, _runtime, _transport
 from kibitz._otel import is_private, record_also, visibility
 from kibitz._record import VERSION
-from kibitz._redact import build_redactor, let_threads_die
+from kibitz._redact import build_redactor
 from kibitz._running import Running
 from kibitz._runtime import Runtime
+from kibitz._secrets import let_threads_die
 from kibitz._sender import THREAD_NAME, Sender
 from kibitz._spool import Spool, Target
 from kibitz.config import Capture, Durability, Settings, load
