@@ -4,10 +4,10 @@ A document is zstd(JSON [format, {field: value}, [[path, hash], …]]): at each 
 taken out and is stored in the `content` table.
 """
 
-import hashlib
 import threading
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
+from operator import attrgetter
 from typing import Any
 
 import orjson
@@ -19,38 +19,20 @@ from sqlmodel import Session
 from kibitz_collector.records import LogBody, LogError
 from kibitz_collector.store import dictionary
 from kibitz_collector.store.rows import storable, table
+from kibitz_collector.store.sharing import SeenHashes as SeenHashes
+from kibitz_collector.store.sharing import Sharing
 from kibitz_collector.store.tables.content import Content
 
 FORMAT = 1
-SHARE_BYTES = 1024
-SHARE_ALWAYS_BYTES = 128  # system messages and tool definitions come with every call
 PREVIEW_CHARS = 200
 MAX_DEPTH = 64
 BODY_FIELDS = tuple(f.name for f in fields(LogBody))
+_fields_of = attrgetter(*BODY_FIELDS)
 CONTENT = table(Content)
 Values = dict[str, Any]
 """A body as a dict: the fields that are not None; `error` as a dict."""
 
 _local = threading.local()
-
-
-class SeenHashes:
-    """Hashes of long values seen lately: a value is shared from its second sight on."""
-
-    def __init__(self, limit: int = 50_000) -> None:
-        self._limit = limit
-        self._seen: dict[bytes, None] = {}
-        self._lock = threading.Lock()
-
-    def check(self, value_hash: bytes) -> bool:
-        """Tell whether the value was seen before; it has been seen now."""
-        with self._lock:
-            known = value_hash in self._seen
-            if not known:
-                self._seen[value_hash] = None
-                if len(self._seen) > self._limit:
-                    del self._seen[next(iter(self._seen))]
-            return known
 
 
 @dataclass(slots=True)
@@ -67,11 +49,8 @@ class EncodedBody:
 
 def to_values(body: LogBody) -> Values:
     """Return the fields of a body that say something."""
-    values = {}
-    for name in BODY_FIELDS:
-        value = getattr(body, name)
-        if value is not None:
-            values[name] = value
+    given = zip(BODY_FIELDS, _fields_of(body), strict=True)
+    values = {name: value for name, value in given if value is not None}
     error = values.get("error")
     if error is not None:
         values["error"] = {
@@ -100,23 +79,20 @@ def encode_values(values: Values, seen: SeenHashes) -> EncodedBody:
     if not values:
         return EncodedBody(None)
     is_as_given = True
+    sharing = Sharing(seen)
     try:
-        plain = orjson.dumps(values)
+        kept = orjson.dumps(sharing.take_out(values))
     except (TypeError, ValueError):  # orjson.JSONEncodeError is a TypeError
         is_as_given = False
+        seen.forget(sharing.fresh)
+        sharing = Sharing(seen)
         values = clean_json(values)
-        plain = orjson.dumps(values)
-    kept: Values = values
-    references: list[Any] = []
-    contents: dict[bytes, bytes] = {}
-    if len(plain) >= SHARE_ALWAYS_BYTES:
-        kept, references, contents = _take_out(values, seen)
-    plain_kept = orjson.dumps(kept) if references else plain
-    data = b"[%d,%b,%b]" % (FORMAT, plain_kept, orjson.dumps(references))
+        kept = orjson.dumps(sharing.take_out(values))
+    shared = orjson.dumps(sharing.references) if sharing.references else b"[]"
     return EncodedBody(
-        _compress(data),
-        contents,
-        len(plain),
+        _compress(b"[%d,%b,%b]" % (FORMAT, kept, shared)),
+        sharing.contents,
+        len(kept) + sharing.saved_bytes,
         storable(preview_input(values)),
         storable(preview_output(values)),
         is_as_given,
@@ -275,8 +251,9 @@ def _text_of(value: Any) -> str:
 
 def _short(text: str) -> str:
     head = text[:PREVIEW_CHARS]
-    if head.isprintable() and "  " not in head and head == head.strip():
-        return head  # as most texts are: no white space to fold
+    is_tidy = head.isprintable() and "  " not in head and head[:1] != " "
+    if is_tidy and (head[-1:] != " " or text[PREVIEW_CHARS : PREVIEW_CHARS + 1].strip()):
+        return head  # as most texts are: no white space to fold, nor to take off the end
     words = " ".join(text[: 3 * PREVIEW_CHARS // 2].split())
     if len(words) < PREVIEW_CHARS < len(text):  # much white space
         words = " ".join(text[: 4 * PREVIEW_CHARS].split())
@@ -296,74 +273,3 @@ def _compress(data: bytes) -> bytes:
 def _read(document: bytes) -> tuple[int, Values, list[tuple[list[Any], str]]]:
     format_, values, references_ = orjson.loads(decompress(document))
     return format_, values, references_
-
-
-_Path = list[str | int]
-
-
-def _take_out(values: Values, seen: SeenHashes) -> tuple[Values, list[Any], dict[bytes, bytes]]:
-    """Split a body into what is its own and what it shares with others."""
-    references: list[Any] = []
-    contents: dict[bytes, bytes] = {}
-    shared: dict[str, str] = {}  # text -> hash
-
-    def share(value: Any, path: _Path, always: bool) -> bool:
-        data = orjson.dumps(value)
-        if len(data) < (SHARE_ALWAYS_BYTES if always else SHARE_BYTES):
-            return False
-        value_hash = hashlib.blake2b(data, digest_size=16).digest()
-        if not (always or seen.check(value_hash)):
-            return False
-        references.append([path, value_hash.hex()])
-        contents[value_hash] = data
-        if isinstance(value, str):
-            shared[value] = value_hash.hex()
-        return True
-
-    def share_again(value: str, path: _Path) -> bool:
-        """Take out a text that has just been taken out elsewhere: one copy costs as much as two."""
-        value_hash = shared.get(value)
-        if value_hash is not None:
-            references.append([path, value_hash])
-        return value_hash is not None
-
-    kept = dict(values)
-    if "tools" in kept and share(kept["tools"], ["tools"], True):
-        kept["tools"] = None
-    if isinstance(kept.get("messages"), list):
-        kept["messages"] = _take_out_messages(kept["messages"], share)
-    for name in ("inputs", "attributes", "metadata", "provider_request", "provider_response"):
-        holder = kept.get(name)
-        if isinstance(holder, dict):
-            long = [
-                key
-                for key, value in holder.items()
-                if value.__class__ is str
-                and len(value) >= SHARE_ALWAYS_BYTES
-                and (
-                    share_again(value, [name, key])
-                    or (len(value) >= SHARE_BYTES and share(value, [name, key], False))
-                )
-            ]
-            if long:
-                kept[name] = {**holder, **dict.fromkeys(long)}
-    output = kept.get("output")
-    if isinstance(output, str) and len(output) >= SHARE_BYTES and share(output, ["output"], False):
-        kept["output"] = None
-    return kept, references, contents
-
-
-def _take_out_messages(messages: list[Any], share: Callable[[Any, _Path, bool], bool]) -> list[Any]:
-    kept = list(messages)
-    for index, message in enumerate(messages):
-        if not isinstance(message, dict):
-            continue
-        content = message.get("content")
-        if not isinstance(content, str) or len(content) < SHARE_ALWAYS_BYTES:
-            continue
-        always = message.get("role") in ("system", "developer")
-        if (always or len(content) >= SHARE_BYTES) and share(
-            content, ["messages", index, "content"], always
-        ):
-            kept[index] = {**message, "content": None}
-    return kept

@@ -34,3 +34,37 @@ def test_a_shared_text_is_taken_out_of_the_raw_attributes_too():
     assert SYSTEM[:100].encode() not in plain
     assert list(encoded.contents.values()) == [orjson.dumps(SYSTEM)]
     assert decode_body(encoded.document, encoded.contents) == body
+
+
+def test_a_long_text_is_shared_from_its_second_sight_on():
+    seen, long = SeenHashes(), "word " * 300
+    body = LogBody(output=long)
+    first, second = encode_body(body, seen), encode_body(body, seen)
+    assert first.document is not None
+    assert second.document is not None
+    assert first.contents == {}
+    assert list(second.contents.values()) == [orjson.dumps(long)]
+    assert second.size_bytes == first.size_bytes == len(orjson.dumps({"output": long}))
+    assert decode_body(first.document, {}) == body
+    assert decode_body(second.document, second.contents) == body
+
+
+def test_what_had_to_be_cleaned_is_not_taken_for_seen():
+    body = LogBody(output="word " * 300, inputs={"broken": "\ud800"})
+    encoded = encode_body(body, SeenHashes())
+    assert not encoded.is_as_given
+    assert encoded.contents == {}
+
+
+def test_a_preview_folds_white_space_and_only_that():
+    cases = {
+        "a" * 199 + " b": "a" * 199 + " ",
+        "a" * 199 + "  b": "a" * 199 + " ",
+        "a" * 199 + " ": "a" * 199,
+        " a\n b ": "a b",
+        "a": "a",
+        "": "",
+    }
+    assert {
+        text: encode_body(LogBody(output=text), SeenHashes()).preview_output for text in cases
+    } == cases
