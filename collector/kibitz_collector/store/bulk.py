@@ -16,7 +16,7 @@ Rows = Sequence[Mapping[str, Any]]
 Conflict = Callable[[Any, tuple[str, ...]], Any]
 """Takes an INSERT and the columns it names; returns it with what to do about rows there already."""
 
-_compiled: dict[tuple[Any, ...], tuple[str, Any]] = {}
+_compiled: dict[tuple[Any, ...], tuple[str, tuple[str, ...]]] = {}
 
 
 def write_many(
@@ -28,14 +28,23 @@ def write_many(
     """
     if not rows:
         return 0
-    names = tuple(rows[0])
-    key = (connection.dialect.name, table, names, conflict)
-    known = _compiled.get(key)
-    if known is None:
-        known = _compiled[key] = _compile(connection, table, names, conflict)
-    statement, pick = known
-    given = list(rows) if pick is None else list(map(pick, rows))
-    return connection.exec_driver_sql(statement, given).rowcount
+    statement, order = _compile(connection, table, tuple(rows[0]), conflict)
+    return connection.exec_driver_sql(statement, list(map(itemgetter(*order), rows))).rowcount
+
+
+def write_tuples(
+    connection: Connection,
+    table: Table,
+    names: tuple[str, ...],
+    rows: list[tuple[Any, ...]],
+    conflict: Conflict | None = None,
+) -> None:
+    """Do what `write_many` does with the values alone; `names` are in the table's order."""
+    if not rows:
+        return
+    statement, order = _compile(connection, table, names, conflict)
+    assert order == names, f"columns of {table.name} not in its order"
+    connection.exec_driver_sql(statement, rows)
 
 
 def overwrite(statement: Any, names: tuple[str, ...]) -> Any:
@@ -64,13 +73,17 @@ def is_among(
 
 def _compile(
     connection: Connection, table: Table, names: tuple[str, ...], conflict: Conflict | None
-) -> tuple[str, Any]:
+) -> tuple[str, tuple[str, ...]]:
+    """Return the INSERT with its parameters by position, and the names of these."""
     is_sqlite = connection.dialect.name == "sqlite"
-    statement: Any = sqlite.insert(table) if is_sqlite else postgresql.insert(table)
-    if conflict is not None:
-        statement = conflict(statement, names)
-    compiled = statement.compile(dialect=connection.dialect, column_keys=list(names))
-    order = compiled.positiontup
-    if order is None:
-        return str(compiled), None  # parameters by name
-    return str(compiled), itemgetter(*order) if len(order) > 1 else lambda row: (row[order[0]],)
+    key = (is_sqlite, table, names, conflict)
+    known = _compiled.get(key)
+    if known is None:
+        statement: Any = sqlite.insert(table) if is_sqlite else postgresql.insert(table)
+        if conflict is not None:
+            statement = conflict(statement, names)
+        by_position: Any = type(connection.dialect)
+        dialect = by_position(paramstyle="qmark" if is_sqlite else "format")
+        compiled = statement.compile(dialect=dialect, column_keys=list(names))
+        known = _compiled[key] = (str(compiled), tuple(compiled.positiontup))
+    return known

@@ -38,7 +38,15 @@ def has_usage(row: Row) -> bool:
     """
     if row["kind"] == "evaluator":
         return False
-    return row["cost_usd"] is not None or any(row[column] is not None for column in TOKEN_COLUMNS)
+    # Spelled out: every Log comes by here, more than once.
+    return (
+        row["cost_usd"] is not None
+        or row["tokens_input_uncached"] is not None
+        or row["tokens_output"] is not None
+        or row["tokens_cache_read"] is not None
+        or row["tokens_cache_write"] is not None
+        or row["tokens_reasoning"] is not None
+    )
 
 
 def contribution(row: Row) -> Sums:

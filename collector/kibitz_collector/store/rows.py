@@ -1,6 +1,7 @@
 """Between a `LogRecord` and the columns of the `log` table; what both databases can store."""
 
 import hashlib
+from operator import itemgetter
 from typing import Any, cast
 
 import orjson
@@ -10,6 +11,8 @@ from kibitz_collector.records import FileReference, LogBody, LogRecord, Tokens
 
 Row = dict[str, Any]
 """One row of `log`, by column name."""
+MetadataValue = tuple[str, str, float | None]
+"""Key, value as text, and the number if it is one."""
 
 INHERITS_TRACE, INHERITS_SESSION, INHERITS_USER = 1, 2, 4
 TOKEN_COLUMNS = (
@@ -67,35 +70,33 @@ def own_trace_id(log_id: str) -> str:
 def to_row(
     record: LogRecord, workspace_id: int, file_id: str | None, version_id: str | None, now_ns: int
 ) -> Row:
-    """Return the columns of a Log seen for the first time, without `seq`."""
-    tokens = record.tokens or _NO_TOKENS
-    parent = _text(record.trace_parent_id)
-    if parent == record.id:
-        parent = None
+    """Return the columns of a Log seen for the first time, in the table's order; no `seq` yet."""
+    tokens, end_ns = record.tokens or _NO_TOKENS, record.end_ns
     row: Row = {
+        "seq": None,
         "workspace_id": workspace_id,
-        "id": storable(record.id),
+        "id": record.id,
         "kind": record.kind,
-        "name": storable(record.name),
-        "trace_id": _text(record.trace_id),
-        "span_id": _text(record.span_id),
-        "trace_parent_id": parent,
-        "parent_id": _text(record.parent_id),
-        "session_id": _text(record.session_id),
-        "user": _text(record.user),
+        "name": record.name,
+        "trace_id": record.trace_id or None,
+        "span_id": record.span_id or None,
+        "trace_parent_id": record.trace_parent_id or None,
+        "parent_id": record.parent_id or None,
+        "session_id": record.session_id or None,
+        "user": record.user or None,
         "file_id": file_id,
         "version_id": version_id,
-        "environment": _text(record.environment),
-        "service": _text(record.service),
+        "environment": record.environment or None,
+        "service": record.service or None,
         "source": record.source,
         "start_ns": max(0, min(record.start_ns, _INT64_MAX)),
-        "end_ns": None if record.end_ns is None else max(0, min(record.end_ns, _INT64_MAX)),
+        "end_ns": None if end_ns is None else max(0, min(end_ns, _INT64_MAX)),
         "duration_ms": None,
         "status": record.status,
-        "error_type": _text(record.error_type),
-        "provider": _text(record.provider),
-        "model": _text(record.model),
-        "model_served": _text(record.model_served),
+        "error_type": record.error_type or None,
+        "provider": record.provider or None,
+        "model": record.model or None,
+        "model_served": record.model_served or None,
         "tokens_input_uncached": _count(tokens.input_uncached),
         "tokens_cache_read": _count(tokens.cache_read),
         "tokens_cache_write": _count(tokens.cache_write),
@@ -104,13 +105,13 @@ def to_row(
         "cost_usd": _real(record.cost_usd),
         "cost_reported_usd": _real(record.cost_reported_usd),
         "time_to_first_token_ms": _real(record.time_to_first_token_ms),
-        "finish_reason": _text(record.finish_reason),
-        "response_id": _text(record.response_id),
-        "flags": storable(join_flags(record.flags)) if record.flags else "",
+        "finish_reason": record.finish_reason or None,
+        "response_id": record.response_id or None,
+        "flags": join_flags(record.flags),
         "keep_probability": _real(record.keep_probability) or 1.0,
         "mapper_version": record.mapper_version,
-        "run_id": _text(record.run_id),
-        "datapoint_id": _text(record.datapoint_id),
+        "run_id": record.run_id or None,
+        "datapoint_id": record.datapoint_id or None,
         "received_ns": now_ns,
         "final_ns": None,
         "is_genai": record.is_genai,
@@ -121,8 +122,41 @@ def to_row(
         "inherits": 0,
         "weak": None,
     }
+    texts = _said(row)
+    said = "".join([text for text in texts if text])
+    if not said.isascii() or "\0" in said:  # one look at all: hardly any is not plain
+        row.update(
+            {name: text and storable(text) for name, text in zip(_TEXTS, texts, strict=True)}
+        )
+    if row["trace_parent_id"] == row["id"]:
+        row["trace_parent_id"] = None
     settle(row, now_ns)
     return row
+
+
+_TEXTS = (
+    "id",
+    "name",
+    "trace_id",
+    "span_id",
+    "trace_parent_id",
+    "parent_id",
+    "session_id",
+    "user",
+    "environment",
+    "service",
+    "error_type",
+    "provider",
+    "model",
+    "model_served",
+    "finish_reason",
+    "response_id",
+    "flags",
+    "run_id",
+    "datapoint_id",
+)
+"""Columns that hold what somebody wrote."""
+_said = itemgetter(*_TEXTS)
 
 
 def settle(row: Row, now_ns: int) -> None:
@@ -210,11 +244,11 @@ def to_tokens(row: Row) -> Tokens | None:
     )
 
 
-def metadata_rows(metadata: dict[str, Any] | None, workspace_id: int) -> list[Row]:
-    """Return the `log_metadata` rows of a Log, without `seq`."""
+def metadata_values(metadata: dict[str, Any] | None) -> list[MetadataValue]:
+    """Return what `log_metadata` holds of a Log."""
     if not metadata:
         return []
-    rows: dict[str, Row] = {}
+    found: dict[str, MetadataValue] = {}
     for key, value in list(metadata.items())[:MAX_METADATA_KEYS]:
         number = None
         if isinstance(value, str):
@@ -224,19 +258,13 @@ def metadata_rows(metadata: dict[str, Any] | None, workspace_id: int) -> list[Ro
             if isinstance(value, int | float) and not isinstance(value, bool):
                 number = _real(value)
         name = storable(key[:MAX_METADATA_VALUE])
-        rows[name] = {"workspace_id": workspace_id, "key": name, "value": text, "number": number}
-    return list(rows.values())
+        found[name] = (name, text, number)
+    return list(found.values())
 
 
 MAX_METADATA_KEYS = 64
 MAX_METADATA_VALUE = 256
 _NO_TOKENS = Tokens()
-
-
-def _text(value: str | None) -> str | None:
-    if not value:
-        return None
-    return value if value.isascii() and "\0" not in value else storable(value)
 
 
 def _count(value: int | None) -> int | None:

@@ -1,6 +1,6 @@
 """One Log of a batch on its way through ingest, and the writing of its row, body and metadata."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,8 +9,8 @@ from sqlalchemy.engine import Connection
 
 from kibitz_collector.records import FileReference, Judgment, LogRecord
 from kibitz_collector.store.bodies import EncodedBody, Values
-from kibitz_collector.store.bulk import overwrite, write_many
-from kibitz_collector.store.rows import Row, metadata_rows, table
+from kibitz_collector.store.bulk import Conflict, overwrite, write_many, write_tuples
+from kibitz_collector.store.rows import metadata_values, table
 from kibitz_collector.store.tables.logs import LogBody as LogBodyTable
 from kibitz_collector.store.tables.logs import LogMetadata
 from kibitz_collector.store.tables.search import SearchPending
@@ -20,25 +20,32 @@ BODY, METADATA = table(LogBodyTable), table(LogMetadata)
 SEARCH_PENDING = table(SearchPending)
 
 
+_LOG_COLUMNS = tuple(LOG.columns.keys())
+_BODY_COLUMNS = ("seq", "preview_input", "preview_output", "document")
+_METADATA_COLUMNS = ("seq", "key", "workspace_id", "value", "number")
+
+
 @dataclass(slots=True)
 class Piece:
     """One Log of this batch: its node in the tree and what goes with it."""
 
     node: Node
+    record: LogRecord
     body: EncodedBody
     text: str | None  # None: to be read from the database, or changed since it was made
-    values: Values | None  # None: as in `record`, which came alone
-    weak: set[str]
-    record: LogRecord
     file: FileReference | None
     judgment: Judgment | None
-    has_body: bool  # a document is stored already
     body_changed: bool
+    has_body: bool = False  # a document is stored already
+    values: Values | None = None  # None: as in `record`, which came alone
+    weak: Set[str] = frozenset()
 
 
 def write_rows(connection: Connection, changed: Sequence[Node]) -> None:
     """Write the `log` rows of new and of changed Logs."""
-    write_many(connection, LOG, [node.row for node in changed if node.old is None])
+    # `to_row` names the columns in the table's order, and merging keeps it.
+    new = [tuple(node.row.values()) for node in changed if node.old is None]
+    write_tuples(connection, LOG, _LOG_COLUMNS, new)
     merged = [node for node in changed if node.old is not None]
     if merged:
         _update_rows(connection, merged)
@@ -46,44 +53,46 @@ def write_rows(connection: Connection, changed: Sequence[Node]) -> None:
 
 def write_bodies(connection: Connection, pieces: Iterable[Piece]) -> None:
     """Write the documents that are new or have changed."""
-    new: list[Row] = []
-    merged: list[Row] = []
+    new: list[tuple[Any, ...]] = []
+    merged: list[tuple[Any, ...]] = []
     for piece in pieces:
         body = piece.body
-        if not piece.body_changed or body.document is None:
-            continue
-        row = {
-            "seq": piece.node.row["seq"],
-            "preview_input": body.preview_input,
-            "preview_output": body.preview_output,
-            "document": body.document,
-        }
-        (merged if piece.has_body else new).append(row)
-    write_many(connection, BODY, new)
-    if merged:
-        connection.execute(
-            update(BODY)
-            .where(BODY.c.seq == bindparam("the_seq"))
-            .values({name: bindparam(name) for name in merged[0] if name != "seq"}),
-            [{"the_seq": row.pop("seq"), **row} for row in merged],
-        )
+        if piece.body_changed and body.document is not None:
+            seq = piece.node.row["seq"]
+            row = (seq, body.preview_input, body.preview_output, body.document)
+            (merged if piece.has_body else new).append(row)
+    write_tuples(connection, BODY, _BODY_COLUMNS, new)
+    write_tuples(connection, BODY, _BODY_COLUMNS, merged, overwrite)
 
 
 def write_metadata(connection: Connection, workspace_id: int, pieces: Iterable[Piece]) -> None:
     """Write the metadata keys that filters find Logs by."""
-    new: list[Row] = []
-    merged: list[Row] = []
+    new: list[tuple[int, Any]] = []
+    merged: list[tuple[int, Any]] = []
     for piece in pieces:
         if not piece.body_changed:
             continue
-        values = piece.values
+        values, node = piece.values, piece.node
         metadata = piece.record.body.metadata if values is None else values.get("metadata")
-        rows = metadata_rows(metadata, workspace_id)
-        for row in rows:
-            row["seq"] = piece.node.row["seq"]
-        (new if piece.node.old is None else merged).extend(rows)
-    write_many(connection, METADATA, new)
-    write_many(connection, METADATA, merged, overwrite)
+        if metadata:
+            (new if node.old is None else merged).append((node.row["seq"], metadata))
+    write_keys(connection, workspace_id, new)
+    write_keys(connection, workspace_id, merged, overwrite)
+
+
+def write_keys(
+    connection: Connection,
+    workspace_id: int,
+    metadata: Iterable[tuple[int, Any]],
+    conflict: Conflict | None = None,
+) -> None:
+    """Write `log_metadata` rows of Logs, given by their `seq`."""
+    rows = [
+        (seq, key, workspace_id, value, number)
+        for seq, given in metadata
+        for key, value, number in metadata_values(given)
+    ]
+    write_tuples(connection, METADATA, _METADATA_COLUMNS, rows, conflict)
 
 
 def note_changes(

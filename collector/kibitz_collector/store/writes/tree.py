@@ -61,10 +61,8 @@ class Tree:
 
     def parent_of(self, row: Row) -> Node | None:
         """Return the parent, when it is in hand and in the same trace (or one has none yet)."""
-        parent = self.nodes.get(row["trace_parent_id"] or "")
-        if parent is None or row["inherits"] & INHERITS_TRACE:
-            return parent
-        return parent if parent.row["trace_id"] == row["trace_id"] else None
+        parent = self.nodes.get(row["trace_parent_id"])
+        return parent if parent is None or _are_linked(row, parent.row) else None
 
 
 def load_rows(connection: Connection, workspace_id: int, ids: Iterable[str]) -> dict[str, Row]:
@@ -87,15 +85,8 @@ def settle_tree(
 
 def _says_more(node: Node) -> bool:
     """Tell whether a Log that arrived may have something new for its children."""
-    old = node.old
-    return old is None or any(
-        old[name] != node.row[name] for name in ("trace_id", "session_id", "user")
-    )
-
-
-def _has_moved(node: Node) -> bool:
-    """Tell whether a Log left the trace its children are in: a span completed a posted one."""
-    return node.old is not None and node.old["trace_id"] != node.row["trace_id"]
+    row, old = node.row, node.old
+    return old is None or any(old[name] != row[name] for name in ("trace_id", "session_id", "user"))
 
 
 def _hand_down(tree: Tree, relatives: "_Relatives") -> None:
@@ -114,20 +105,24 @@ def _hand_down(tree: Tree, relatives: "_Relatives") -> None:
 
 def _inherit(tree: Tree, row: Row) -> bool:
     """Take over from the parent what the Log itself has not said; tell whether that changed it."""
-    parent = tree.parent_of(row)
-    if parent is None:
+    inherits, parent_id = row["inherits"], row["trace_parent_id"]
+    if not inherits or parent_id is None or (parent := tree.parent_of(row)) is None:
         return False
-    inherits, changed = row["inherits"], False
-    for bit, column in (
-        (INHERITS_TRACE, "trace_id"),
-        (INHERITS_SESSION, "session_id"),
-        (INHERITS_USER, "user"),
-    ):
-        value = parent.row[column]
-        if inherits & bit and value is not None and value != row[column]:
-            row[column] = value
-            changed = True
+    changed = False
+    for bit, column in _INHERITED:
+        if inherits & bit:
+            value = parent.row[column]
+            if value is not None and value != row[column]:
+                row[column] = value
+                changed = True
     return changed
+
+
+_INHERITED = (
+    (INHERITS_TRACE, "trace_id"),
+    (INHERITS_SESSION, "session_id"),
+    (INHERITS_USER, "user"),
+)
 
 
 def _hand_up(tree: Tree, relatives: "_Relatives") -> None:
@@ -153,24 +148,26 @@ def _find_tops(tree: Tree, relatives: "_Relatives") -> None:
         parent_id = row["trace_parent_id"]
         if parent_id is None:
             row["is_top"] = True
-        elif parent_id not in tree.nodes:
+        elif (parent := tree.nodes.get(parent_id)) is None:
             # Of a relative that was loaded, nobody has looked for the parent: nothing is new there.
             if old is None or old["trace_parent_id"] != parent_id:
                 row["is_top"] = True
-        elif tree.parent_of(row) is None:
+        elif not _are_linked(row, parent.row):
             row["is_top"] = True
-        elif not _was_linked(node, tree.nodes[parent_id]):
+        elif old is None or not _was_linked(old, parent.old):
             row["is_top"] = False
             linked.append(id_)
     _cut_cycles(tree, relatives, linked)
 
 
-def _was_linked(node: Node, parent: Node) -> bool:
+def _are_linked(row: Row, above: Row) -> bool:
+    """Tell whether a Log is in the same trace as the Log it names as its parent, or in none yet."""
+    return bool(row["inherits"] & INHERITS_TRACE) or row["trace_id"] == above["trace_id"]
+
+
+def _was_linked(old: Row, above: Row | None) -> bool:
     """Tell whether a Log's parent was its parent before."""
-    old, above = node.old, parent.old
-    if old is None or above is None or old["trace_parent_id"] != above["id"]:
-        return False
-    return bool(old["inherits"] & INHERITS_TRACE) or old["trace_id"] == above["trace_id"]
+    return above is not None and old["trace_parent_id"] == above["id"] and _are_linked(old, above)
 
 
 def _cut_cycles(tree: Tree, relatives: "_Relatives", linked: Sequence[str]) -> None:
@@ -185,8 +182,10 @@ def _cut_cycles(tree: Tree, relatives: "_Relatives", linked: Sequence[str]) -> N
         while id_ is not None and id_ not in walked:
             walked.add(id_)
             path[id_] = None
-            relatives.load_parents([id_])
-            parent = tree.parent_of(tree.nodes[id_].row)
+            row = tree.nodes[id_].row
+            if row["trace_parent_id"] not in tree.nodes:
+                relatives.load_parents([id_])
+            parent = tree.parent_of(row)
             id_ = None if parent is None else parent.row["id"]
         if id_ in path:
             ids = list(path)
@@ -212,31 +211,37 @@ class _Relatives:
 
     def load_parents(self, ids: Sequence[str]) -> None:
         """Take the parents of these Logs in hand."""
-        wanted = set()
+        nodes, wanted = self._tree.nodes, set()
         for id_ in ids:
-            row = self._tree.nodes[id_].row
+            row = nodes[id_].row
             parent = row["trace_parent_id"]
             if (
                 parent is not None
-                and parent not in self._tree.nodes
+                and parent not in nodes
                 and (row["inherits"] & INHERITS_TRACE or row["trace_id"] in self._known_traces)
             ):
                 wanted.add(parent)
         wanted -= self._asked_above
-        self._asked_above |= wanted
-        self._take(load_rows(self._connection, self._workspace_id, wanted))
+        if wanted:
+            self._asked_above |= wanted
+            self._take(load_rows(self._connection, self._workspace_id, wanted))
 
     def load_children(self, ids: Sequence[str]) -> None:
         """Take the children of these Logs in hand."""
-        wanted = {
-            id_
-            for id_ in ids
-            if self._somebody_waits
-            or self._tree.nodes[id_].row["trace_id"] in self._known_traces
-            or _has_moved(self._tree.nodes[id_])
-        } - self._asked_below
-        self._asked_below |= wanted
-        self._take(_load(self._connection, self._workspace_id, "trace_parent_id", wanted))
+        wanted = {id_ for id_ in ids if self._may_have_children(self._tree.nodes[id_])}
+        wanted -= self._asked_below
+        if wanted:
+            self._asked_below |= wanted
+            self._take(_load(self._connection, self._workspace_id, "trace_parent_id", wanted))
+
+    def _may_have_children(self, node: Node) -> bool:
+        row, old = node.row, node.old
+        return (
+            self._somebody_waits
+            or row["trace_id"] in self._known_traces
+            # It left the trace its children are in: a span completed a posted one.
+            or (old is not None and old["trace_id"] != row["trace_id"])
+        )
 
     def _take(self, rows: dict[str, Row]) -> None:
         for id_, row in rows.items():

@@ -25,9 +25,8 @@ from kibitz_collector.store.bodies import (
     load_contents,
     references,
 )
-from kibitz_collector.store.bulk import write_many
 from kibitz_collector.store.contribution import has_usage
-from kibitz_collector.store.rows import Row, metadata_rows, settle, table
+from kibitz_collector.store.rows import Row, settle, table
 from kibitz_collector.store.tables.logs import LogBody as LogBodyTable
 from kibitz_collector.store.tables.logs import LogMetadata
 from kibitz_collector.store.tables.search import SearchPending
@@ -36,6 +35,7 @@ from kibitz_collector.store.writes.arrivals import Arrival
 from kibitz_collector.store.writes.content import ContentCache, store_contents
 from kibitz_collector.store.writes.cover import uncover
 from kibitz_collector.store.writes.files import FILE
+from kibitz_collector.store.writes.pieces import write_keys
 from kibitz_collector.store.writes.rollups import update_rollups
 from kibitz_collector.store.writes.traces import load_traces, update_sessions, update_traces
 from kibitz_collector.store.writes.tree import LOG, Node, Tree, load_rows, settle_tree
@@ -156,8 +156,7 @@ def _write_metadata(
     connection: Connection, workspace_id: int, seq: int, metadata: dict[str, Any] | None
 ) -> None:
     connection.execute(delete(METADATA).where(METADATA.c.seq == seq))
-    rows = [{**row, "seq": seq} for row in metadata_rows(metadata, workspace_id)]
-    write_many(connection, METADATA, rows)
+    write_keys(connection, workspace_id, [(seq, metadata)])
 
 
 def _mark_for_index(connection: Connection, old: Row, document: bytes | None) -> None:

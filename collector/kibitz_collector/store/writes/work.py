@@ -54,7 +54,7 @@ class Work:
         self._seen = seen
         self._now_ns = now_ns
         self._pieces: dict[str, Piece] = {}
-        self._order: list[tuple[str, bool]] = []  # (id, is new), as the batch came
+        self._order: list[tuple[Piece, bool]] = []  # (its Log, is it new), as the batch came
         self._documents: dict[int, bytes] = {}  # seq -> body as stored before this batch
         self.traces: dict[str, Row] = {}
 
@@ -64,8 +64,10 @@ class Work:
         for prepared, ids in zip(batch, files, strict=True):
             file_id, version = ids or (None, None)
             rows.append(to_row(prepared.record, self._workspace_id, file_id, version, self._now_ns))
-        stored = load_rows(self._connection, self._workspace_id, {row["id"] for row in rows})
-        self._give_other_ids(batch, rows, stored)
+        ids_ = {row["id"] for row in rows}
+        stored = load_rows(self._connection, self._workspace_id, ids_)
+        if stored or len(ids_) < len(rows):
+            self._give_other_ids(batch, rows, stored)
         values = self._stored_values([stored[row["id"]] for row in rows if row["id"] in stored])
         for prepared, row in zip(batch, rows, strict=True):
             self._take_one(prepared, row, stored, values)
@@ -118,45 +120,46 @@ class Work:
     ) -> None:
         record, id_ = prepared.record, row["id"]
         piece = self._pieces.get(id_)
-        self._order.append((id_, piece is None and id_ not in stored))
         if piece is None:
             old = stored.get(id_)
             if old is None:
-                self._pieces[id_] = Piece(
-                    node=Node(row, None),
-                    body=prepared.body,
-                    text=prepared.text,
-                    values=None,
-                    weak=set(),
-                    record=record,
-                    file=record.file,
-                    judgment=record.judgment,
-                    has_body=False,
-                    body_changed=prepared.body.document is not None,
+                piece = self._pieces[id_] = Piece(
+                    Node(row, None),
+                    record,
+                    prepared.body,
+                    prepared.text,
+                    record.file,
+                    record.judgment,
+                    prepared.body.document is not None,
                 )
+                self._order.append((piece, True))
                 return
             values, has_body = stored_values.get(id_, ({}, False))
-            facts = read_facts(old, values)
-            piece = self._pieces[id_] = Piece(
-                node=Node(facts.row, old),
-                body=EncodedBody(None),
-                text=None,
-                values=values,
-                weak=facts.weak,
-                record=record,
-                file=None,
-                judgment=None,
-                has_body=has_body,
-                body_changed=False,
-            )
+            piece = self._pieces[id_] = self._known(record, old, values, has_body)
+        self._order.append((piece, False))
         if not is_verdict_again(piece.node.row, row):
             self._merge(piece, record, row)
+
+    def _known(self, record: LogRecord, old: Row, values: Values, has_body: bool) -> Piece:
+        facts = read_facts(old, values)
+        return Piece(
+            Node(facts.row, old),
+            record,
+            EncodedBody(None),
+            text=None,
+            file=None,
+            judgment=None,
+            body_changed=False,
+            has_body=has_body,
+            values=values,
+            weak=facts.weak,
+        )
 
     def _merge(self, piece: Piece, record: LogRecord, row: Row) -> None:
         if piece.values is None:
             piece.values = to_values(piece.record.body)
             piece.text = None
-        before = Facts(piece.node.row, piece.values, piece.weak)
+        before = Facts(piece.node.row, piece.values, set(piece.weak))
         merged = merge(before, Facts(row, to_values(record.body)), self._now_ns)
         if merged.values != piece.values:
             piece.body_changed = True
@@ -171,20 +174,10 @@ class Work:
         tree = Tree()
         for piece in self._pieces.values():
             tree.add(piece.node)
-        concerned = {
-            trace_id
-            for piece in self._pieces.values()
-            for row in (piece.node.row, piece.node.old)
-            if row is not None and (trace_id := row["trace_id"]) is not None
-        }
+        concerned = _traces(tree)
         self.traces = load_traces(self._connection, self._workspace_id, concerned)
         settle_tree(self._connection, self._workspace_id, tree, set(self.traces))
-        late = {
-            trace_id
-            for node in tree.nodes.values()
-            for row in (node.row, node.old)
-            if row is not None and (trace_id := row["trace_id"]) is not None
-        } - concerned
+        late = _traces(tree) - concerned
         self.traces.update(load_traces(self._connection, self._workspace_id, late))
         self._show(tree)
         return tree
@@ -192,11 +185,17 @@ class Work:
     def _show(self, tree: Tree) -> None:
         """A plain span is shown when its trace holds a GenAI Log."""
         genai = {trace_id for trace_id, trace in self.traces.items() if trace["genai_count"]}
-        genai |= {node.row["trace_id"] for node in tree.nodes.values() if node.row["is_genai"]}
-        genai.discard(None)
+        plain = []
         for node in tree.nodes.values():
             row = node.row
-            row["is_hidden"] = not row["is_genai"] and row["trace_id"] not in genai
+            if row["is_genai"]:
+                row["is_hidden"] = False
+                genai.add(row["trace_id"])
+            else:
+                plain.append(row)
+        genai.discard(None)
+        for row in plain:
+            row["is_hidden"] = row["trace_id"] not in genai
 
     def number(self, changed: Sequence[Node]) -> None:
         """Give new Logs their `seq`, in the order they came."""
@@ -276,6 +275,15 @@ class Work:
     def outcomes(self) -> list[IngestOutcome]:
         """Return what became of each record, in the order given."""
         return [
-            IngestOutcome(log_id=id_, is_new=is_new, seq=self._pieces[id_].node.row["seq"])
-            for id_, is_new in self._order
+            IngestOutcome(log_id=(row := piece.node.row)["id"], is_new=is_new, seq=row["seq"])
+            for piece, is_new in self._order
         ]
+
+
+def _traces(tree: Tree) -> set[str]:
+    """Return the traces that Logs in hand are in, or were in before."""
+    nodes = tree.nodes.values()
+    found = {node.row["trace_id"] for node in nodes}
+    found |= {node.old["trace_id"] for node in nodes if node.old is not None}
+    found.discard(None)
+    return found
