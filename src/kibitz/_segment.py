@@ -190,6 +190,11 @@ class Segment:
         """Whether more than this share of the room is used."""
         return self.written - self.start > share * (self.limit - self.start)
 
+    def shed(self) -> None:
+        """Let a full segment's pages not count as this process's memory; the file keeps them."""
+        with contextlib.suppress(OSError, ValueError):
+            self.map.madvise(mmap.MADV_DONTNEED)
+
     def sync(self) -> None:
         """Bring the pages to the disk itself (durability "machine")."""
         self.map.flush()

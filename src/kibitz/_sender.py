@@ -184,7 +184,8 @@ class Sender:
             if not self._advance():
                 self._gave_up = self._is_closing
                 break
-        self._spool.remove_delivered()
+            self._spool.keep_up()
+        self._spool.keep_up()
         self._forget_removed()
         self._keep_ledger()
 

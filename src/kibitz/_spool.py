@@ -169,6 +169,8 @@ class Spool:
 
     def _write_on(self, kind: int, sequence: int, payload: bytes) -> bool:
         """Continue in the next segment, else in memory; False at the cap: not even headers fit."""
+        if self._segment is not None:
+            self._segment.shed()  # 0.1 ms: the sender may be far behind, in a burst
         segment, self._next = self._next, None
         if segment is None and not self.trouble:
             segment = self._open()
@@ -292,12 +294,21 @@ class Spool:
                 self._rescan_at = now + RESCAN_S
                 self._look_at_usage()
             self._leave_deleted()
-            segment = self._segment
-            if segment is not None and segment.is_past(0.5) and self._next is None:
-                self._next = self._open()
+            self._make_ready()
         if self._settings.durability == "machine":
             for segment in list(self.segments):
                 segment.sync()
+
+    def _make_ready(self) -> None:
+        segment = self._segment
+        if segment is not None and segment.is_past(0.5) and self._next is None:
+            self._next = self._open()
+
+    def keep_up(self) -> None:
+        """Between two requests: give back what is delivered, be ahead of the writers."""
+        if self._is_prepared and not self.trouble:
+            self._make_ready()
+        self.remove_delivered()
 
     def write_pending(self) -> None:
         """Write what a busy lock has left behind."""

@@ -70,6 +70,32 @@ def test_a_record_is_on_disk_when_put_returns(spools: Spools) -> None:
     assert b"0000000000000abc" in path.read_bytes()
 
 
+@pytest.mark.skipif(not os.path.exists("/proc/self/smaps"), reason="tells memory by file")
+def test_a_burst_nobody_sends_holds_little_memory_and_loses_nothing(spools: Spools) -> None:
+    spool = spools.make(segment_bytes=2**20)
+    for number in range(4_000):
+        spool.put(SPAN, span_payload(number) + b" " * 1_000)
+    full, current = list(spool.segments)[:-1], spool.segments[-1]
+    held = resident_bytes()
+    assert len(full) > 2
+    assert all(held[str(segment.path)] <= 64 * 1024 for segment in full)
+    assert held[str(current.path)] <= current.size
+    assert kept(spool) == list(range(1, 4_001))
+
+
+def resident_bytes() -> dict[str, int]:
+    """How much of each mapped file counts as memory of this process."""
+    found: dict[str, int] = {}
+    name = ""
+    for line in Path("/proc/self/smaps").read_text().splitlines():
+        words = line.split()
+        if "-" in words[0]:
+            name = words[-1]
+        elif words[0] == "Rss:":
+            found[name] = found.get(name, 0) + int(words[1]) * 1024
+    return found
+
+
 def test_folders_with_blanks_and_other_letters_work(tmp_path: Path) -> None:
     spool = Spools(tmp_path / "mit Leerzeichen é 漢字").make()
     spool.put(SPAN, span_payload(1))
