@@ -71,7 +71,7 @@ def turns(
     for rig in rigs:
         for database in ("sqlite", "postgres"):
             is_usual = rig is NEW and database == DATABASE
-            is_tried = rig is NEW or database == "sqlite"
+            is_tried = rig is NEW or (rig is PIN and database == "sqlite")
             for scenario, title in scenarios.items():
                 if is_usual or IS_SOAK or (is_tried and scenario in few):
                     name = f"{rig.name}-{database}-{title}"

@@ -11,9 +11,11 @@ from jsonschema import Draft202012Validator
 
 from tests.collector.api.v5 import model_wire
 from tests.conformance.contract import contract
+from tests.conformance.hosted import Hosted
 from tests.conformance.proxy import CheckingProxy, Exchange
 from tests.conformance.rigs import NEW, Rig, turns
-from tests.e2e.conftest import Served, clean_environment
+from tests.conformance.runner import Runner
+from tests.e2e.conftest import clean_environment
 from tests.integrations.wire.server import Reply, Request, WireServer
 
 PROGRAM = Path(__file__).parent / "programs" / "calls.py"
@@ -44,23 +46,13 @@ def model() -> Iterator[WireServer]:
 
 
 @pytest.fixture
-def calling(serve: Callable[..., Served], model: WireServer) -> Served:
+def calling(host: Callable[..., Hosted], model: WireServer) -> Hosted:
     """A collector that calls the local model; the variables are those of the official package."""
     flags = ("--openai-base-url", f"{model.url}/v1", "--openai-api-key", "sk-test")
-    collector = serve(*flags, "--provider-timeout-s", "30")
+    collector = host(*flags, "--provider-timeout-s", "30")
     with collector.client() as client:
         assert client.post("/api/environments", json={"name": "staging"}).is_success
     return collector
-
-
-def start(rig: Rig, scenario: str, proxy: CheckingProxy) -> subprocess.Popen[str]:
-    return subprocess.Popen(
-        [rig.python, PROGRAM, scenario, proxy.url],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        env=clean_environment(),
-    )
 
 
 def problems(exchange: Exchange) -> list[str]:
@@ -79,11 +71,11 @@ def problems(exchange: Exchange) -> list[str]:
 
 @pytest.mark.parametrize(("rig", "database", "scenario"), turns(SCENARIOS, few=("13", "23")))
 def test_calls_through_the_sdk(
-    rig: Rig, database: str, scenario: str, calling: Served, model: WireServer
+    rig: Rig, database: str, scenario: str, calling: Hosted, model: WireServer, runner: Runner
 ) -> None:
     with CheckingProxy(calling.url) as proxy:
-        out, errors = (process := start(rig, scenario, proxy)).communicate(timeout=180)
-    assert process.returncode == 0, f"{out}\n{errors}"
+        done = runner.run(rig, PROGRAM, scenario, proxy.url)
+    assert done.returncode == 0, f"{done.stdout}\n{done.stderr}"
     assert proxy.exchanges
     assert [problem for one in proxy.exchanges for problem in problems(one)] == []
     if scenario == "13":
@@ -101,7 +93,7 @@ def test_calls_through_the_sdk(
         assert picture["image_url"]["url"] == "https://a.example/this.png"
 
 
-def test_stream_begins_before_the_model_has_ended(calling: Served, model: WireServer) -> None:
+def test_stream_begins_before_the_model_has_ended(calling: Hosted, model: WireServer) -> None:
     is_read = threading.Event()
 
     def slowly(request: Request) -> Reply:
@@ -111,7 +103,13 @@ def test_stream_begins_before_the_model_has_ended(calling: Served, model: WireSe
 
     model.script = slowly
     with CheckingProxy(calling.url) as proxy:
-        process = start(NEW, "14", proxy)
+        process = subprocess.Popen(
+            [NEW.python, PROGRAM, "14", proxy.url],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            env=clean_environment(),
+        )
         assert process.stdout is not None
         first = process.stdout.readline()
         is_read.set()  # also when the first piece never came: the program then says what it saw

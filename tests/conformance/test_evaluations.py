@@ -1,6 +1,5 @@
 """Evaluations and their runs through the unmodified Humanloop SDK, every answer checked."""
 
-import subprocess
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -11,9 +10,11 @@ import httpx
 import pytest
 
 from tests.collector.api.v5 import model_wire
+from tests.conformance.hosted import Hosted
 from tests.conformance.proxy import CheckingProxy
 from tests.conformance.rigs import NEW, Rig, turns
-from tests.e2e.conftest import Served, clean_environment
+from tests.conformance.runner import Runner
+from tests.e2e.conftest import Served
 from tests.integrations.wire.server import Reply, Request, WireServer
 
 PROGRAM = Path(__file__).parent / "programs" / "evaluations.py"
@@ -38,21 +39,14 @@ def model() -> Iterator[WireServer]:
 
 
 @pytest.fixture
-def calling(serve: Callable[..., Served], model: WireServer) -> Served:
+def calling(host: Callable[..., Hosted], model: WireServer) -> Hosted:
     """A collector that calls the local model."""
-    return serve("--openai-base-url", f"{model.url}/v1", "--openai-api-key", "sk-test")
+    return host("--openai-base-url", f"{model.url}/v1", "--openai-api-key", "sk-test")
 
 
-def drive(rig: Rig, scenario: str, proxy: CheckingProxy) -> None:
+def drive(runner: Runner, rig: Rig, scenario: str, proxy: CheckingProxy) -> None:
     ids = "lost" if rig is NEW else "kept"
-    done = subprocess.run(
-        [rig.python, PROGRAM, scenario, proxy.url, ids],
-        capture_output=True,
-        text=True,
-        timeout=180,
-        check=False,
-        env=clean_environment(),
-    )
+    done = runner.run(rig, PROGRAM, scenario, proxy.url, ids)
     assert done.returncode == 0, f"{done.stdout}\n{done.stderr}"
     assert proxy.exchanges
     assert proxy.problems == []
@@ -62,15 +56,17 @@ def drive(rig: Rig, scenario: str, proxy: CheckingProxy) -> None:
     ("rig", "database", "scenario"), turns(SCENARIOS, few=("33", "collector", "decorated"))
 )
 def test_evaluations_through_the_sdk(
-    rig: Rig, database: str, scenario: str, calling: Served
+    rig: Rig, database: str, scenario: str, calling: Hosted, runner: Runner
 ) -> None:
     with CheckingProxy(calling.url) as proxy:
-        drive(rig, scenario, proxy)
+        drive(runner, rig, scenario, proxy)
 
 
-def test_a_run_ends_though_its_local_evaluators_are_never_told(calling: Served) -> None:
+def test_a_run_ends_though_its_local_evaluators_are_never_told(
+    calling: Hosted, runner: Runner
+) -> None:
     with CheckingProxy(calling.url) as proxy:
-        drive(NEW, "lost", proxy)
+        drive(runner, NEW, "lost", proxy)
 
 
 def test_a_killed_collector_takes_up_its_run_and_doubles_nothing(

@@ -1,15 +1,15 @@
 """Evaluators of all types through the unmodified Humanloop SDK, every answer checked."""
 
-import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.collector.evaluate.judges import last_message, said
+from tests.conformance.hosted import Hosted
 from tests.conformance.proxy import CheckingProxy
 from tests.conformance.rigs import Rig, turns
-from tests.e2e.conftest import Served, clean_environment
+from tests.conformance.runner import Runner
 from tests.integrations.wire.server import Reply, Request, WireServer
 
 PROGRAM = Path(__file__).parent / "programs" / "evaluators.py"
@@ -36,24 +36,17 @@ def model() -> Iterator[WireServer]:
 
 
 @pytest.fixture
-def judging(serve: Callable[..., Served], model: WireServer) -> Served:
+def judging(host: Callable[..., Hosted], model: WireServer) -> Hosted:
     """A collector whose judges ask the local model."""
-    return serve("--openai-base-url", f"{model.url}/v1", "--openai-api-key", "sk-test")
+    return host("--openai-base-url", f"{model.url}/v1", "--openai-api-key", "sk-test")
 
 
 @pytest.mark.parametrize(("rig", "database", "scenario"), turns(SCENARIOS, few=("judges",)))
 def test_evaluators_through_the_sdk(
-    rig: Rig, database: str, scenario: str, judging: Served
+    rig: Rig, database: str, scenario: str, judging: Hosted, runner: Runner
 ) -> None:
     with CheckingProxy(judging.url) as proxy:
-        done = subprocess.run(
-            [rig.python, PROGRAM, scenario, proxy.url],
-            capture_output=True,
-            text=True,
-            timeout=240,
-            check=False,
-            env=clean_environment(),
-        )
-    assert done.returncode == 0, f"{done.stderr}\n{judging.errors.read_text()}"
+        done = runner.run(rig, PROGRAM, scenario, proxy.url)
+    assert done.returncode == 0, done.stderr
     assert proxy.exchanges
     assert [problem for one in proxy.exchanges for problem in one.problems] == []

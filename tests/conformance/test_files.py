@@ -1,14 +1,14 @@
 """Files, Versions, deployments and Datasets through the unmodified Humanloop SDK."""
 
-import subprocess
 from pathlib import Path
 
 import pytest
 
 from tests.conformance.contract import contract, find_operation
+from tests.conformance.hosted import Hosted
 from tests.conformance.proxy import CheckingProxy
 from tests.conformance.rigs import Rig, turns
-from tests.e2e.conftest import Served, clean_environment
+from tests.conformance.runner import Runner
 
 PROGRAM = Path(__file__).parent / "programs" / "files.py"
 SCENARIOS = {
@@ -25,19 +25,12 @@ FILE_GROUPS = ("prompts", "tools", "flows", "agents", "evaluators", "datasets")
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 
 
-def run(rig: Rig, scenario: str, collector: Served) -> CheckingProxy:
+def run(runner: Runner, rig: Rig, scenario: str, collector: Hosted) -> CheckingProxy:
     """Run a scenario; no answer in it may break the contract."""
     with collector.client() as client:
         assert client.post("/api/environments", json={"name": "staging"}).is_success
     with CheckingProxy(collector.url) as proxy:
-        done = subprocess.run(
-            [rig.python, PROGRAM, scenario, proxy.url],
-            capture_output=True,
-            text=True,
-            timeout=180,
-            check=False,
-            env=clean_environment(),
-        )
+        done = runner.run(rig, PROGRAM, scenario, proxy.url)
     assert done.returncode == 0, done.stderr
     assert proxy.exchanges
     assert proxy.problems == []
@@ -45,8 +38,10 @@ def run(rig: Rig, scenario: str, collector: Served) -> CheckingProxy:
 
 
 @pytest.mark.parametrize(("rig", "database", "scenario"), turns(SCENARIOS, few=("1", "all")))
-def test_files_through_the_sdk(rig: Rig, database: str, scenario: str, collector: Served) -> None:
-    proxy = run(rig, scenario, collector)
+def test_files_through_the_sdk(
+    rig: Rig, database: str, scenario: str, hosted: Hosted, runner: Runner
+) -> None:
+    proxy = run(runner, rig, scenario, hosted)
     if scenario == "7":
         asked = [one.path for one in proxy.exchanges if one.path.endswith("size=10")]
         assert asked == [f"/prompts?page={page}&size=10" for page in (1, 2, 3, 4)]

@@ -1,15 +1,15 @@
 """Logs, traces and decorators through the unmodified Humanloop SDK, every answer checked."""
 
-import subprocess
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from kibitz_collector.demo.model_server import ModelServer
+from tests.conformance.hosted import Hosted
 from tests.conformance.proxy import CheckingProxy
 from tests.conformance.rigs import Rig, turns
-from tests.e2e.conftest import Served, clean_environment
+from tests.conformance.runner import Runner
 
 PROGRAM = Path(__file__).parent / "programs" / "logs.py"
 SCENARIOS = {
@@ -27,26 +27,21 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 
 
 @pytest.mark.parametrize(("rig", "database", "scenario"), turns(SCENARIOS, few=("12", "26", "31")))
-def test_logs_through_the_sdk(rig: Rig, database: str, scenario: str, collector: Served) -> None:
-    with collector.client() as client:
+def test_logs_through_the_sdk(
+    rig: Rig, database: str, scenario: str, hosted: Hosted, runner: Runner
+) -> None:
+    with hosted.client() as client:
         assert client.post("/api/environments", json={"name": "staging"}).is_success
-    with ModelServer() as model, CheckingProxy(collector.url) as proxy:
-        done = subprocess.run(
-            [rig.python, PROGRAM, scenario, proxy.url, model.base_url],
-            capture_output=True,
-            text=True,
-            timeout=180,
-            check=False,
-            env=clean_environment(),
-        )
+    with ModelServer() as model, CheckingProxy(hosted.url) as proxy:
+        done = runner.run(rig, PROGRAM, scenario, proxy.url, model.base_url)
     assert done.returncode == 0, done.stderr
     assert proxy.exchanges
     assert proxy.problems == []
     if scenario == "31":
-        check_many(collector)
+        check_many(hosted)
 
 
-def check_many(collector: Served) -> None:
+def check_many(collector: Hosted) -> None:
     """All are there when the process has ended, each tool below its own flow."""
     flows, tools = (list_logs(collector, f"kind:{kind}") for kind in ("flow", "tool"))
     assert (len(flows), len(tools)) == (250, 250)
@@ -56,7 +51,7 @@ def check_many(collector: Served) -> None:
     assert all(inputs[log["trace_parent_id"]] == log["preview_input"] for log in tools)
 
 
-def list_logs(collector: Served, query: str) -> list[dict[str, Any]]:
+def list_logs(collector: Hosted, query: str) -> list[dict[str, Any]]:
     with collector.client() as client:
         answer = client.get("/api/logs", params={"q": query, "limit": 500})
     found: list[dict[str, Any]] = answer.json()["items"]

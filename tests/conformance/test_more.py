@@ -1,16 +1,16 @@
 """What else the unmodified SDK can do: async, raw answers, errors, filters, CSV, directories."""
 
-import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.collector.api.v5 import model_wire
+from tests.conformance.hosted import Hosted
 from tests.conformance.proxy import CheckingProxy
 from tests.conformance.rigs import Rig, turns
+from tests.conformance.runner import Runner
 from tests.conformance.test_calls import problems
-from tests.e2e.conftest import Served, clean_environment
 from tests.integrations.wire.server import WireServer
 
 PROGRAM = Path(__file__).parent / "programs" / "more.py"
@@ -38,18 +38,16 @@ def model() -> Iterator[WireServer]:
     ("rig", "database", "scenario"), turns(SCENARIOS, few=("async", "filters"))
 )
 def test_more_through_the_sdk(
-    rig: Rig, database: str, scenario: str, serve: Callable[..., Served], model: WireServer
+    rig: Rig,
+    database: str,
+    scenario: str,
+    host: Callable[..., Hosted],
+    model: WireServer,
+    runner: Runner,
 ) -> None:
-    collector = serve("--openai-base-url", f"{model.url}/v1", "--openai-api-key", "sk-test")
+    collector = host("--openai-base-url", f"{model.url}/v1", "--openai-api-key", "sk-test")
     with CheckingProxy(collector.url) as proxy:
-        done = subprocess.run(
-            [rig.python, PROGRAM, scenario, proxy.url],
-            capture_output=True,
-            text=True,
-            timeout=180,
-            check=False,
-            env=clean_environment(),
-        )
+        done = runner.run(rig, PROGRAM, scenario, proxy.url)
     assert done.returncode == 0, done.stderr
     assert proxy.exchanges
     assert [problem for one in proxy.exchanges for problem in problems(one)] == []

@@ -9,10 +9,11 @@ import pytest
 
 from kibitz_collector.demo.model_server import ModelServer
 from tests.collector.api.v5 import model_wire
+from tests.conformance.hosted import Hosted
 from tests.conformance.proxy import CheckingProxy
 from tests.conformance.rigs import DATABASE, IS_SOAK
 from tests.conftest import need
-from tests.e2e.conftest import Served, clean_environment
+from tests.e2e.conftest import clean_environment
 from tests.e2e.environments import node_with
 from tests.integrations.wire.server import WireServer
 
@@ -36,13 +37,13 @@ def model() -> Iterator[WireServer]:
 @pytest.mark.parametrize("database", DATABASES)
 @pytest.mark.parametrize("scenario", SCENARIOS)
 def test_the_node_sdk_works(
-    scenario: str, database: str, serve: Callable[..., Served], model: WireServer
+    scenario: str, database: str, host: Callable[..., Hosted], model: WireServer
 ) -> None:
     node = shutil.which("node")
     need(node and shutil.which("npm"), "node and npm")
     assert node is not None
     flags = ("--openai-base-url", f"{model.url}/v1", "--openai-api-key", "sk-test")
-    collector = serve(*flags)
+    collector = host(*flags)
     with collector.client() as client:
         assert client.post("/api/environments", json={"name": "staging"}).is_success
     with ModelServer() as shop, CheckingProxy(collector.url) as proxy:

@@ -6,9 +6,10 @@ from typing import Any
 
 import pytest
 
+from tests.conformance.hosted import Hosted
 from tests.conformance.proxy import CheckingProxy
 from tests.conformance.rigs import HEAD
-from tests.e2e.conftest import Served, clean_environment
+from tests.e2e.conftest import clean_environment
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 
@@ -42,8 +43,8 @@ def pull(proxy: CheckingProxy, folder: Path, *arguments: str) -> "subprocess.Com
 
 
 @pytest.fixture
-def made(collector: Served) -> dict[str, Any]:
-    with collector.client() as client:
+def made(hosted: Hosted) -> dict[str, Any]:
+    with hosted.client() as client:
         assert client.post("/api/environments", json={"name": "staging"}).is_success
         first = client.post("/v5/prompts", json={"path": "support/reply", **CHAT}).json()
         second = client.post(
@@ -67,10 +68,10 @@ def made(collector: Served) -> dict[str, Any]:
 
 
 def test_the_official_cli_pulls_what_is_deployed(
-    collector: Served, made: dict[str, Any], tmp_path: Path
+    hosted: Hosted, made: dict[str, Any], tmp_path: Path
 ) -> None:
     folder = tmp_path / "humanloop"
-    with CheckingProxy(collector.url) as proxy:
+    with CheckingProxy(hosted.url) as proxy:
         whole = pull(proxy, folder)
         assert whole.returncode == 0, whole.stderr
         found = sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*.*"))
@@ -87,9 +88,9 @@ def test_the_official_cli_pulls_what_is_deployed(
 
 
 def test_the_official_cli_says_what_does_not_exist(
-    collector: Served, made: dict[str, Any], tmp_path: Path
+    hosted: Hosted, made: dict[str, Any], tmp_path: Path
 ) -> None:
-    with CheckingProxy(collector.url) as proxy:
+    with CheckingProxy(hosted.url) as proxy:
         for arguments, text in (
             (["--path", "nowhere"], "Directory `nowhere` does not exist"),
             (["--environment", "moon"], "Environment moon does not exist"),
@@ -101,10 +102,10 @@ def test_the_official_cli_says_what_does_not_exist(
 
 
 def test_the_sdk_logs_with_the_pulled_file_to_the_version_it_came_from(
-    collector: Served, made: dict[str, Any], tmp_path: Path
+    hosted: Hosted, made: dict[str, Any], tmp_path: Path
 ) -> None:
     folder = tmp_path / "humanloop"
-    with CheckingProxy(collector.url) as proxy:
+    with CheckingProxy(hosted.url) as proxy:
         assert pull(proxy, folder, "--environment", "staging").returncode == 0
         done = subprocess.run(
             [HEAD.python, "-c", USE_LOCAL_FILES, proxy.url, str(folder)],
