@@ -23,6 +23,7 @@ def run_demo(*flags: str) -> subprocess.CompletedProcess[str]:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(300)
 def test_demo_finds_everything_it_promises() -> None:
     done = run_demo()
     assert done.returncode == 0, done.stdout + done.stderr
@@ -30,6 +31,7 @@ def test_demo_finds_everything_it_promises() -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(300)
 def test_demo_fails_without_a_part() -> None:
     # Side by side: most of the time each waits for what does not come.
     parts = ("evaluator", "monitor", "alert")
