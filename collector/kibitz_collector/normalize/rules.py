@@ -62,8 +62,12 @@ def _compile() -> dict[str, tuple[_Target, ...]]:
 
 
 def _kind_reader(kinds: dict[str, str]) -> Read:
+    as_written = kinds | {name.upper(): kind for name, kind in kinds.items()}
+
     def read(value: Any) -> str | None:
-        return kinds.get(value.strip('"').lower()) if isinstance(value, str) else None
+        if not isinstance(value, str):
+            return None
+        return as_written.get(value) or kinds.get(value.strip('"').lower())
 
     return read
 

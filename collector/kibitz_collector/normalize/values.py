@@ -30,6 +30,8 @@ def text(value: Any) -> str | None:
 
 def quoted_text(value: Any) -> str | None:
     """Like `text`, for senders that write every value as JSON text."""
+    if value.__class__ is str and value[:1] != '"':
+        return None if value in _EMPTY_TEXTS else value
     found = text(value)
     if found is not None and len(found) > 1 and found[0] == '"' and found[-1] == '"':
         inner = parse_json(found)
@@ -39,6 +41,8 @@ def quoted_text(value: Any) -> str | None:
 
 def integer(value: Any) -> int | None:
     """Return a count: whole, not negative, within 64 bits."""
+    if value.__class__ is int:
+        return value if 0 <= value < _INT64 else None
     number_ = number(value)
     if number_ is None or number_ < 0 or number_ >= _INT64:
         return None
@@ -107,8 +111,8 @@ def parse_json(value: str) -> Any:
         except (ValueError, RecursionError):
             return None
         return bounded(parsed)
-    needs_care = "\\u0000" in value or value.count("[") + value.count("{") > MAX_DEPTH
-    return bounded(parsed) if needs_care else parsed
+    is_deep = len(value) > 2 * MAX_DEPTH and value.count("[") + value.count("{") > MAX_DEPTH
+    return bounded(parsed) if is_deep or "\\u0000" in value else parsed
 
 
 def json_value(value: Any) -> Any:

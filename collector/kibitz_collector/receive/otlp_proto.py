@@ -81,21 +81,24 @@ def _resource(attributes: Iterable[Any]) -> Json:
 def _read_span(span: Any, resource: Json, scope_name: str, scope_version: str) -> RawSpan:
     notes = Notes()
     attributes = read_encoded(span.attributes, notes)
+    name, kind = span.name or "unnamed", span.kind
+    if len(name) > MAX_NAME_CHARS or "\x00" in name:
+        name = clean_text(name, "(name)", notes, MAX_NAME_CHARS)
     status = span.status
-    kind, code = span.kind, status.code
+    code, message = status.code, status.message
     raw = RawSpan(
         trace_id=_read_id(span.trace_id, 16, "trace_id"),
         span_id=_read_id(span.span_id, 8, "span_id"),
         parent_span_id=_optional_id(span.parent_span_id, 8),
-        name=clean_text(span.name or "unnamed", "(name)", notes, MAX_NAME_CHARS),
+        name=name,
         kind=KINDS[kind] if 0 <= kind < len(KINDS) else "INTERNAL",
         start_ns=_read_time(span.start_time_unix_nano, "start_time_unix_nano"),
         end_ns=_read_time(span.end_time_unix_nano, "end_time_unix_nano"),
         status=_STATUS[code] if 0 <= code < 3 else "unset",
-        status_message=status.message and clean_text(status.message, "(status)", notes),
+        status_message=message and clean_text(message, "(status)", notes),
         attributes=attributes,
-        events=_read_events(span.events, notes) if span.events else [],
-        links=_read_links(span.links, notes) if span.links else [],
+        events=_read_events(events, notes) if (events := span.events) else [],
+        links=_read_links(links, notes) if (links := span.links) else [],
         resource=resource,
         scope_name=scope_name,
         scope_version=scope_version,

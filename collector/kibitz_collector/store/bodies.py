@@ -7,7 +7,6 @@ taken out and is stored in the `content` table.
 import threading
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
-from operator import attrgetter
 from typing import Any
 
 import orjson
@@ -27,7 +26,6 @@ FORMAT = 1
 PREVIEW_CHARS = 200
 MAX_DEPTH = 64
 BODY_FIELDS = tuple(f.name for f in fields(LogBody))
-_fields_of = attrgetter(*BODY_FIELDS)
 CONTENT = table(Content)
 Values = dict[str, Any]
 """A body as a dict: the fields that are not None; `error` as a dict."""
@@ -49,15 +47,45 @@ class EncodedBody:
 
 def to_values(body: LogBody) -> Values:
     """Return the fields of a body that say something."""
-    given = zip(BODY_FIELDS, _fields_of(body), strict=True)
-    values = {name: value for name, value in given if value is not None}
-    error = values.get("error")
-    if error is not None:
+    values: Values = {}  # one by one: a loop over the fields takes five times as long
+    if body.inputs is not None:
+        values["inputs"] = body.inputs
+    if body.output is not None:
+        values["output"] = body.output
+    if body.output_message is not None:
+        values["output_message"] = body.output_message
+    if body.messages is not None:
+        values["messages"] = body.messages
+    if body.parameters is not None:
+        values["parameters"] = body.parameters
+    if body.tools is not None:
+        values["tools"] = body.tools
+    if body.metadata is not None:
+        values["metadata"] = body.metadata
+    if body.tags is not None:
+        values["tags"] = body.tags
+    if body.error is not None:
         values["error"] = {
             key: text
             for key in ("type", "message", "traceback")
-            if (text := getattr(error, key)) is not None
+            if (text := getattr(body.error, key)) is not None
         }
+    if body.stdout is not None:
+        values["stdout"] = body.stdout
+    if body.provider_request is not None:
+        values["provider_request"] = body.provider_request
+    if body.provider_response is not None:
+        values["provider_response"] = body.provider_response
+    if body.attributes is not None:
+        values["attributes"] = body.attributes
+    if body.events is not None:
+        values["events"] = body.events
+    if body.resource is not None:
+        values["resource"] = body.resource
+    if body.scope is not None:
+        values["scope"] = body.scope
+    if body.api_fields is not None:
+        values["api_fields"] = body.api_fields
     return values
 
 

@@ -1,10 +1,11 @@
 import hashlib
+from dataclasses import fields
 from pathlib import Path
 
 import orjson
 import zstandard
 
-from kibitz_collector.records import LogBody
+from kibitz_collector.records import LogBody, LogError
 from kibitz_collector.store import dictionary
 from kibitz_collector.store.bodies import SeenHashes, decode_body, encode_body
 
@@ -68,3 +69,11 @@ def test_a_preview_folds_white_space_and_only_that():
     assert {
         text: encode_body(LogBody(output=text), SeenHashes()).preview_output for text in cases
     } == cases
+
+
+def test_every_field_of_a_body_is_kept():
+    body = LogBody(**{one.name: [{one.name: 1}] for one in fields(LogBody) if one.name != "error"})
+    body.error = LogError(type="ValueError", message="no", traceback="line 1")
+    encoded = encode_body(body, SeenHashes())
+    assert encoded.document is not None
+    assert decode_body(encoded.document, encoded.contents) == body
