@@ -29,6 +29,7 @@ _INDEX_REST_S = (
     0.25  # a commit of its own for each batch that arrives would cost as much as storing
 )
 _JOB_POLL_S = 1.0
+_JOB_REST_S = 0.05  # under load each commit brings a few jobs; a claim of many costs what one does
 _IDLE_POLL_S = 5.0
 _DELIVERY_POLL_S = 1.0
 _RUN_POLL_S = 1.0
@@ -133,6 +134,7 @@ def _add_evaluation(workers: Workers, settings: Settings, store: Store, sandbox:
                 f"evaluate-{lane}-{number}",
                 worker.run_once,
                 poll_s=_JOB_POLL_S,
+                rest_s=_JOB_REST_S,
                 wake=store.subscribe("jobs"),
             )
         )
@@ -156,6 +158,7 @@ def _add_judges(workers: Workers, settings: Settings, store: Store, prices: User
             "evaluate-model",
             workers.judges.run_once,
             poll_s=_JOB_POLL_S,
+            rest_s=_JOB_REST_S,
             wake=store.subscribe("jobs"),
         )
     )
