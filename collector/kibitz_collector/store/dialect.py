@@ -351,7 +351,7 @@ def _sqlite_engine(
         connection.isolation_level = None  # BEGIN is ours to say: see on_begin
         for pragma in (
             "synchronous=FULL",
-            f"cache_size={-65536 if writes else -16384}",
+            f"cache_size={-32768 if writes else -8192}",
             "wal_autocheckpoint=4000",
             "temp_store=MEMORY",
             "foreign_keys=ON",
