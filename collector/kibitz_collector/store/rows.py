@@ -71,7 +71,11 @@ def to_row(
     record: LogRecord, workspace_id: int, file_id: str | None, version_id: str | None, now_ns: int
 ) -> Row:
     """Return the columns of a Log seen for the first time, in the table's order; no `seq` yet."""
-    tokens, end_ns = record.tokens or _NO_TOKENS, record.end_ns
+    start_ns, end_ns = record.start_ns, record.end_ns
+    uncached = read = write = output = reasoning = None
+    if (tokens := record.tokens) is not None:
+        uncached, read, write = tokens.input_uncached, tokens.cache_read, tokens.cache_write
+        output, reasoning = tokens.output, tokens.reasoning
     row: Row = {
         "seq": None,
         "workspace_id": workspace_id,
@@ -89,25 +93,25 @@ def to_row(
         "environment": record.environment or None,
         "service": record.service or None,
         "source": record.source,
-        "start_ns": max(0, min(record.start_ns, _INT64_MAX)),
-        "end_ns": None if end_ns is None else max(0, min(end_ns, _INT64_MAX)),
+        "start_ns": start_ns if 0 <= start_ns <= _INT64_MAX else _time(start_ns),
+        "end_ns": end_ns if end_ns is None or 0 <= end_ns <= _INT64_MAX else _time(end_ns),
         "duration_ms": None,
         "status": record.status,
         "error_type": record.error_type or None,
         "provider": record.provider or None,
         "model": record.model or None,
         "model_served": record.model_served or None,
-        "tokens_input_uncached": _count(tokens.input_uncached),
-        "tokens_cache_read": _count(tokens.cache_read),
-        "tokens_cache_write": _count(tokens.cache_write),
-        "tokens_output": _count(tokens.output),
-        "tokens_reasoning": _count(tokens.reasoning),
+        "tokens_input_uncached": uncached if uncached is None else _count(uncached),
+        "tokens_cache_read": read if read is None else _count(read),
+        "tokens_cache_write": write if write is None else _count(write),
+        "tokens_output": output if output is None else _count(output),
+        "tokens_reasoning": reasoning if reasoning is None else _count(reasoning),
         "cost_usd": _real(record.cost_usd),
         "cost_reported_usd": _real(record.cost_reported_usd),
         "time_to_first_token_ms": _real(record.time_to_first_token_ms),
         "finish_reason": record.finish_reason or None,
         "response_id": record.response_id or None,
-        "flags": join_flags(record.flags),
+        "flags": join_flags(record.flags) if record.flags else "",
         "keep_probability": _real(record.keep_probability) or 1.0,
         "mapper_version": record.mapper_version,
         "run_id": record.run_id or None,
@@ -123,7 +127,7 @@ def to_row(
         "weak": None,
     }
     texts = _said(row)
-    said = "".join([text for text in texts if text])
+    said = "".join(filter(None, texts))
     if not said.isascii() or "\0" in said:  # one look at all: hardly any is not plain
         row.update(
             {name: text and storable(text) for name, text in zip(_TEXTS, texts, strict=True)}
@@ -265,6 +269,10 @@ def metadata_values(metadata: dict[str, Any] | None) -> list[MetadataValue]:
 MAX_METADATA_KEYS = 64
 MAX_METADATA_VALUE = 256
 _NO_TOKENS = Tokens()
+
+
+def _time(time_ns: int) -> int:
+    return max(0, min(time_ns, _INT64_MAX))
 
 
 def _count(value: int | None) -> int | None:

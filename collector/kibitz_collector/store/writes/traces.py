@@ -7,7 +7,7 @@ from typing import Any
 from sqlalchemy import Select, case, delete, select
 from sqlalchemy.engine import Connection
 
-from kibitz_collector.store.bulk import is_among, overwrite, write_many
+from kibitz_collector.store.bulk import is_among, overwrite, write_many, write_tuples
 from kibitz_collector.store.contribution import (
     SESSION_SUMS,
     TRACE_SUMS,
@@ -162,11 +162,10 @@ def update_sessions(
 ) -> None:
     """Write the `session` rows of changed Logs."""
     moved = _moved(nodes, "session_id")
-    changes = [
-        _sum_session(rows, added, now_ns)
-        for _, (rows, added) in sorted(_group(nodes, "session_id", moved).items())
-    ]
-    _add(connection, changes)
+    groups = _group(nodes, "session_id", moved)
+    # Added in the database itself: other processes add to the same ones.
+    changes = [_sum_session(*groups[session_id], now_ns) for session_id in sorted(groups)]
+    write_tuples(connection, SESSION, _SESSION_COLUMNS, changes, _add_up)
     counted = [
         recount_session(connection, workspace_id, session_id) for session_id in sorted(moved)
     ]
@@ -186,7 +185,10 @@ def recount_session(connection: Connection, workspace_id: int, session_id: str) 
         connection,
         select(LOG).where(LOG.c.workspace_id == workspace_id, LOG.c.session_id == session_id),
     )
-    return _sum_session(rows, [contribution(row) for row in rows], 0) if rows else None
+    if not rows:
+        return None
+    sums = _sum_session(rows, [contribution(row) for row in rows], 0)
+    return dict(zip(_SESSION_COLUMNS, sums, strict=True))
 
 
 def difference(node: Node) -> Sums:
@@ -205,12 +207,12 @@ def _group(
         id_ = row[column]
         if id_ is None or id_ in left_out:
             continue
-        group = groups.get(id_)
-        if group is None:
-            group = groups[id_] = ([], [])
-        group[0].append(row)
+        if id_ not in groups:
+            groups[id_] = ([], [])
+        rows, added = groups[id_]
+        rows.append(row)
         is_known = old is not None and old[column] == id_
-        group[1].append(difference(node) if is_known else node.added())
+        added.append(difference(node) if is_known else node.added())
     return groups
 
 
@@ -243,27 +245,30 @@ def _moves(node: Node) -> bool:
     )
 
 
-def _sum_session(rows: Sequence[Row], added: Sequence[Sums], now_ns: int) -> Row:
-    """Return what these Logs add to the row of their session."""
+def _sum_session(rows: Sequence[Row], added: Sequence[Sums], now_ns: int) -> tuple[Any, ...]:
+    """Return what these Logs add to the row of their session, by `_SESSION_COLUMNS`."""
+    first = rows[0]
+    starts = [row["start_ns"] for row in rows]
     user_start_ns, user = _first(
         (None, None), [(row["start_ns"], row["user"]) for row in rows if row["user"] is not None]
     )
-    starts = [row["start_ns"] for row in rows]
-    return {
-        "workspace_id": rows[0]["workspace_id"],
-        "id": rows[0]["session_id"],
-        "user": user,
-        "user_start_ns": user_start_ns,
-        "start_ns": min(starts),
-        "last_ns": max(*starts, *[row["end_ns"] or 0 for row in rows]),
-        **dict(zip(SESSION_SUMS, _pick_session(add_up(added)), strict=True)),
-        "last_received_ns": max(now_ns, *[row["received_ns"] for row in rows]),
-    }
+    return (
+        first["workspace_id"],
+        first["session_id"],
+        user,
+        user_start_ns,
+        min(starts),
+        max(*starts, *[row["end_ns"] or 0 for row in rows]),
+        *_pick_session(add_up(added)),
+        max(now_ns, *[row["received_ns"] for row in rows]),
+    )
 
 
-def _add(connection: Connection, rows: list[Row]) -> None:
-    """Add to `session` rows in the database itself: other processes add to the same ones."""
-    write_many(connection, SESSION, rows, _add_up)
+_SESSION_COLUMNS = (
+    *("workspace_id", "id", "user", "user_start_ns", "start_ns", "last_ns"),
+    *SESSION_SUMS,
+    "last_received_ns",
+)
 
 
 def _add_up(statement: Any, _names: tuple[str, ...]) -> Any:

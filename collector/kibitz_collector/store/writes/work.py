@@ -70,7 +70,21 @@ class Work:
             self._give_other_ids(batch, rows, stored)
         values = self._stored_values([stored[row["id"]] for row in rows if row["id"] in stored])
         for prepared, row in zip(batch, rows, strict=True):
-            self._take_one(prepared, row, stored, values)
+            id_ = row["id"]
+            if id_ in stored or id_ in self._pieces:
+                self._add_to(prepared.record, row, stored, values)
+                continue
+            record, body = prepared.record, prepared.body
+            piece = self._pieces[id_] = Piece(
+                Node(row, None),
+                record,
+                body,
+                prepared.text,
+                record.file,
+                record.judgment,
+                body.document is not None,
+            )
+            self._order.append((piece, True))
 
     def _give_other_ids(
         self, batch: Sequence[Prepared], rows: list[Row], stored: dict[str, Row]
@@ -111,31 +125,19 @@ class Work:
             for seq, id_ in by_seq.items()
         }
 
-    def _take_one(
+    def _add_to(
         self,
-        prepared: Prepared,
+        record: LogRecord,
         row: Row,
         stored: dict[str, Row],
         stored_values: dict[str, tuple[Values, bool]],
     ) -> None:
-        record, id_ = prepared.record, row["id"]
+        """Merge a record into its Log, which is stored or came earlier in the batch."""
+        id_ = row["id"]
         piece = self._pieces.get(id_)
         if piece is None:
-            old = stored.get(id_)
-            if old is None:
-                piece = self._pieces[id_] = Piece(
-                    Node(row, None),
-                    record,
-                    prepared.body,
-                    prepared.text,
-                    record.file,
-                    record.judgment,
-                    prepared.body.document is not None,
-                )
-                self._order.append((piece, True))
-                return
             values, has_body = stored_values.get(id_, ({}, False))
-            piece = self._pieces[id_] = self._known(record, old, values, has_body)
+            piece = self._pieces[id_] = self._known(record, stored[id_], values, has_body)
         self._order.append((piece, False))
         if not is_verdict_again(piece.node.row, row):
             self._merge(piece, record, row)
