@@ -37,6 +37,8 @@ class Arguments:
         if self._skipped:
             args = args[1:]
         names = self._names
+        if len(names) == 1 == len(args) and not kwargs and not self._is_partial:
+            return {names[0]: args[0]}
         bound = dict(zip(names, args, strict=False))
         if len(args) == len(names) and not kwargs and not self._is_partial:
             return bound

@@ -75,7 +75,7 @@ class Declaration:
             span.path = self.file.path
             span.inputs = inputs
             if original_bytes:
-                span.truncated = {sc.LOG_INPUTS: original_bytes}
+                span.note_cut(sc.LOG_INPUTS, original_bytes)
             if self.is_prompt:
                 _hold_back(span, scope)
             elif not span.parent_id:
@@ -197,12 +197,13 @@ def _wrap_coroutine(function: Callable[..., Any], declaration: Declaration) -> C
 def _wrap_generator(function: Callable[..., Any], declaration: Declaration) -> Callable[..., Any]:
     """Open at the call, where the parent is current; the first step may be elsewhere."""
     open_call, get_runtime = declaration.open, _runtime.get
+    follow: Any = drive_async if inspect.isasyncgenfunction(function) else drive
 
     def call(*args: Any, **kwargs: Any) -> Any:
         runtime = get_runtime()
         span = None if runtime is None else open_call(runtime, args, kwargs)
         generator = function(*args, **kwargs)
-        return generator if span is None else _follow(span, generator)
+        return generator if span is None else follow(span, generator)
 
     return call
 

@@ -11,11 +11,11 @@ from typing import Any
 
 import orjson
 
+from kibitz import _scope
 from kibitz import semconv as sc
 from kibitz._context import attach, get_current
 from kibitz._guard import swallow
 from kibitz._opening import enter_span, leave_span
-from kibitz._scope import again
 from kibitz._serialize import plain, snapshot
 from kibitz._spans import Span
 
@@ -26,34 +26,28 @@ _ITEM_BYTES = 24  # what one more costs, however short: at most 11,000
 class Ending:
     """Collects what was read and ends the span once, at the latest when it is itself collected."""
 
-    __slots__ = ("_is_text", "_left_out", "_parts", "_room", "span")
+    __slots__ = ("_is_text", "_left_out", "parts", "room", "span")
 
     def __init__(self, span: Span) -> None:
         self.span = span
-        self._parts: list[Any] = []
+        self.parts: list[Any] = []
         self._is_text = True
-        is_kept = not span.is_dropped and span.capture != "metadata"
-        self._room = _MOST_BYTES if is_kept else 0
+        self.room = 0 if span.capture == "metadata" or span.is_dropped else _MOST_BYTES
         self._left_out = 0
 
-    def add(self, item: Any) -> None:
-        """Note one item that was read; copied now, bounded together."""
-        if type(item) is str and len(item) < self._room:
-            self._room -= len(item) + _ITEM_BYTES
-            self._parts.append(item)
-        elif self._room <= 0:
+    def add(self, item: Any, room: int) -> int:
+        """Note what is no short text; copied now, bounded together. Returns the room left."""
+        if room <= 0:
             self._left_out += 1
-        else:
-            self._copy(item)
-
-    def _copy(self, item: Any) -> None:
+            return room
         try:
-            text = snapshot(item, self._room).text
+            text = snapshot(item, room).text
             self._is_text = self._is_text and type(item) is str
-            self._parts.append(orjson.loads(text))
-            self._room -= len(text) + _ITEM_BYTES
+            self.parts.append(orjson.loads(text))
+            return room - len(text) - _ITEM_BYTES
         except Exception as error:
             swallow("noting what a generator gave", error)
+            return room
 
     def end(self, error: BaseException | None = None, *, is_abandoned: bool = False) -> None:
         """End the span; only the first call counts."""
@@ -61,18 +55,19 @@ class Ending:
         if span.is_ended:
             return
         try:
-            prompt = span.scope.prompt
+            held_back = span.held_back
+            prompt = None if held_back is None else held_back.prompt
             if prompt is not None and prompt.is_claimed:
                 span.is_ended = True
                 return
             end_ns = span.runtime.now_ns()
             if span.output is None and span.capture != "metadata" and not span.is_dropped:
-                parts = self._parts
+                parts = self.parts
                 output: Any = "".join(parts) if parts and self._is_text else parts
                 text = plain(output)
                 span.output = span.snap(sc.LOG_OUTPUT, output) if text is None else text
                 if self._left_out:
-                    span.truncated = {**(span.truncated or {}), sc.LOG_OUTPUT: self._left_out}
+                    span.note_cut(sc.LOG_OUTPUT, self._left_out)
             if error is not None:
                 span.fail(error)
             elif is_abandoned:
@@ -84,7 +79,8 @@ class Ending:
     def __del__(self) -> None:
         # Reached with an open span if Python drops the generator without closing it: an async one
         # whose event loop is gone, or one that was never begun.
-        self.end(is_abandoned=True)
+        if not self.span.is_ended:
+            self.end(is_abandoned=True)
 
 
 def drive(span: Span, generator: Generator[Any, Any, Any]) -> Generator[Any, Any, Any]:
@@ -93,14 +89,14 @@ def drive(span: Span, generator: Generator[Any, Any, Any]) -> Generator[Any, Any
 
 
 def _drive(ending: Ending, generator: Generator[Any, Any, Any]) -> Generator[Any, Any, Any]:
-    span, add = ending.span, ending.add
+    span, keep, room = ending.span, ending.parts.append, ending.room
     send: Any = generator.send
     step = send
     value = outside = inside = None
     while True:
         context = get_current()
-        if context is outside:  # as at the step before: nearly always
-            again(inside)
+        if context is outside and inside is not None and not _scope.collecting:
+            attach(inside)  # as at the step before: nearly always
         else:
             outside, inside = context, enter_span(span, context)
         try:
@@ -117,7 +113,11 @@ def _drive(ending: Ending, generator: Generator[Any, Any, Any]) -> Generator[Any
             attach(outside)
         else:
             leave_span(span, outside, inside)
-        add(item)
+        if type(item) is str and (size := len(item)) < room:
+            keep(item)
+            room -= size + _ITEM_BYTES
+        else:
+            room = ending.add(item, room)
         try:
             value = yield item
             step = send
@@ -149,14 +149,14 @@ def drive_async(span: Span, generator: AsyncGenerator[Any, Any]) -> AsyncGenerat
 async def _drive_async(
     ending: Ending, generator: AsyncGenerator[Any, Any]
 ) -> AsyncGenerator[Any, Any]:
-    span, add = ending.span, ending.add
+    span, keep, room = ending.span, ending.parts.append, ending.room
     send: Any = generator.asend
     step = send
     value = outside = inside = None
     while True:
         context = get_current()
-        if context is outside:
-            again(inside)
+        if context is outside and inside is not None and not _scope.collecting:
+            attach(inside)
         else:
             outside, inside = context, enter_span(span, context)
         try:
@@ -173,7 +173,11 @@ async def _drive_async(
             attach(outside)
         else:
             leave_span(span, outside, inside)
-        add(item)
+        if type(item) is str and (size := len(item)) < room:
+            keep(item)
+            room -= size + _ITEM_BYTES
+        else:
+            room = ending.add(item, room)
         try:
             value = yield item
             step = send

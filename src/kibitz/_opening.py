@@ -45,7 +45,9 @@ def begin(
         span.carried = NOTHING_CARRIED
         _begin_trace(span, runtime, otel_span)
     else:
-        span.carried = scope.carried
+        span.carried = carried = scope.carried
+        if carried is not NOTHING_CARRIED:
+            span.has_more = True
         _join_trace(span, runtime, scope, otel_span)
     span.start_ns = runtime.now_ns()
     return span
@@ -63,8 +65,8 @@ def _join_trace(span: Span, runtime: Runtime, scope: Scope, otel_span: Any) -> N
         _begin_trace(span, runtime, otel_span)
         return
     span.trace_id = trace_id
-    if not span.parent_id:
-        span.ambient_id = scope.ambient_id
+    if not span.parent_id and scope.ambient_id:
+        span.ambient_id, span.has_more = scope.ambient_id, True
 
 
 def _begin_trace(span: Span, runtime: Runtime, otel_span: Any) -> None:
@@ -79,6 +81,7 @@ def _begin_trace(span: Span, runtime: Runtime, otel_span: Any) -> None:
         found = otel_span.get_span_context()
         if found.is_valid:
             trace_id, span.ambient_id = found.trace_id, found.span_id
+            span.has_more = True
     span.trace_id = trace_id or runtime.new_trace_id()
     rate = runtime.settings.sample_rate
     if rate < 1 and not span.parent_id:

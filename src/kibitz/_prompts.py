@@ -30,7 +30,7 @@ class PromptScope:
         span.inputs = own.inputs
         span.capture = own.capture
         if own.metadata:
-            span.metadata = {**own.metadata, **(span.metadata or {})}
+            span.metadata, span.has_more = {**own.metadata, **(span.metadata or {})}, True
         if not self.is_claimed:
             self.is_claimed = True
             span.span_id = own.span_id

@@ -102,9 +102,9 @@ def current_scope() -> Scope | None:
 def enter(scope: Scope, context: Context, otel_span: Any = None) -> Context | None:
     """Make a scope current on top of `context`, which the caller keeps for `leave`.
 
-    Returns what is current now, to be entered `again` on the same context; None: nothing changed.
+    Returns what is current now, to be attached again on the same context; None: nothing changed.
     """
-    if _collecting and _collecting == get_ident():
+    if collecting and collecting == get_ident():
         return None
     if otel_span is None:
         inside = Context({**context, KEY: scope})
@@ -112,12 +112,6 @@ def enter(scope: Scope, context: Context, otel_span: Any = None) -> Context | No
         inside = Context({**context, KEY: scope, OTEL_SPAN_KEY: otel_span})
     attach(inside)
     return inside
-
-
-def again(inside: Context | None) -> None:
-    """Make current what `enter` has made on the same context."""
-    if inside is not None and (not _collecting or _collecting != get_ident()):
-        attach(inside)
 
 
 def leave(scope: Scope, context: Context) -> None:
@@ -129,12 +123,12 @@ def leave(scope: Scope, context: Context) -> None:
 # CPython up to 3.11 collects garbage in the midst of `ContextVar.set`, and crashes if a finaliser
 # sets the variable too (later ones collect between two instructions). So what ends in a collection,
 # such as an abandoned generator, runs without being current.
-_collecting = 0  # the thread that collects garbage
+collecting = 0  # the thread that collects garbage
 
 
 def _on_collection(phase: str, _: dict[str, int]) -> None:
-    global _collecting
-    _collecting = get_ident() if phase == "start" else 0
+    global collecting
+    collecting = get_ident() if phase == "start" else 0
 
 
 def _watch_collections(_: Runtime) -> None:

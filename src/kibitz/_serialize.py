@@ -65,6 +65,8 @@ def _weigh(parts: Collection[Any], depth: int) -> int:
         kind = type(part)
         if kind is str:
             weight += len(part)
+        elif kind is int:
+            pass
         elif kind is float:
             if part - part != 0:  # NaN and infinity would silently become null
                 return -1
@@ -73,6 +75,6 @@ def _weigh(parts: Collection[Any], depth: int) -> int:
             if more < 0:
                 return -1
             weight += more
-        elif kind is not int and kind is not bool and part is not None:
+        elif kind is not bool and part is not None:
             return -1
     return weight if weight <= _PLAIN_LIMIT else -1

@@ -44,6 +44,9 @@ _MOST_TAILS = 1000  # names may be made up by the host
 _INPUTS = b'{"key":%b,"value":{"stringValue":' % json_text(sc.LOG_INPUTS)
 _OUTPUT = b'{"key":%b,"value":{"stringValue":' % json_text(sc.LOG_OUTPUT)
 _CLOSE, _COMMA = b"}},", b","
+# The same between the pieces of a span that says nothing else.
+_THEN_INPUTS, _THEN_OUTPUT = _COMMA + _INPUTS, _CLOSE + _OUTPUT
+_THEN_END, _END = b'}}],"endTimeUnixNano":"', b'"}]}'
 _MOST_EVENTS = 128
 _SAMPLED = TraceFlags(TraceFlags.SAMPLED)
 _UNSAMPLED = TraceFlags(TraceFlags.DEFAULT)
@@ -73,6 +76,7 @@ class Span(trace.Span, Scope):
     heir: Span | None = None  # the provider's span that took this prompt's place
     inputs: str | None = None
     output: str | None = None
+    has_more: bool = False  # must be set with any of what follows, or a session, or `ambient_id`
     attributes: dict[str, Any] | None = None
     metadata: dict[str, Any] | None = None
     tags: list[str] | None = None
@@ -105,7 +109,7 @@ class Span(trace.Span, Scope):
             if type(value) in (str, bool, int, float):
                 kept: Any = value
                 if type(value) is str and len(value) > MAX_TEXT_BYTES:
-                    self._note_cut(name, len(value))
+                    self.note_cut(name, len(value))
                     kept = f"{value[:MAX_TEXT_BYTES]}…[cut, {len(value)} characters]"
             elif isinstance(value, (list, tuple)) and all(
                 type(item) in (str, bool, int, float) for item in value[:1000]
@@ -113,9 +117,7 @@ class Span(trace.Span, Scope):
                 kept = list(value[:1000])
             else:
                 kept = self.snap(name, value)
-            if self.attributes is None:
-                self.attributes = {}
-            self.attributes[name] = kept
+            self._set(name, kept)
 
     def set_json(self, name: str, value: Any) -> None:
         """Set an attribute to the bounded JSON text of any value."""
@@ -124,10 +126,8 @@ class Span(trace.Span, Scope):
                 return
             if self.capture == "metadata" and name in _CONTENT:
                 return
-            if self.attributes is None:
-                self.attributes = {}
             text = plain(value)
-            self.attributes[name] = self.snap(name, value) if text is None else text
+            self._set(name, self.snap(name, value) if text is None else text)
         except Exception as error:
             swallow("setting an attribute", error)
 
@@ -135,12 +135,18 @@ class Span(trace.Span, Scope):
         """Return a value's bounded JSON text and remember if it was cut."""
         text, original_bytes = snapshot(value)
         if original_bytes:
-            self._note_cut(name, original_bytes)
+            self.note_cut(name, original_bytes)
         return text
 
-    def _note_cut(self, name: str, original_bytes: int) -> None:
+    def _set(self, name: str, kept: Any) -> None:
+        if self.attributes is None:
+            self.attributes, self.has_more = {}, True
+        self.attributes[name] = kept
+
+    def note_cut(self, name: str, original_bytes: int) -> None:
+        """Note that a value was cut, and how long it was."""
         if self.truncated is None:
-            self.truncated = {}
+            self.truncated, self.has_more = {}, True
         self.truncated[name] = original_bytes
 
     def set_inputs(self, value: Any) -> None:
@@ -161,12 +167,13 @@ class Span(trace.Span, Scope):
             import orjson
 
             copied = orjson.loads(snapshot(dict(values)).text)
-            self.metadata = {**(self.metadata or {}), **copied}
+            self.metadata, self.has_more = {**(self.metadata or {}), **copied}, True
 
     def add_tag(self, tag: str) -> None:
         """Add a tag to the Log."""
         with guarded("adding a tag"):
             tags = self.tags = self.tags or []
+            self.has_more = True
             if tag not in tags and len(tags) < 100:
                 tags.append(str(tag))
 
@@ -174,7 +181,7 @@ class Span(trace.Span, Scope):
         """Note the error this call ended with: status, type, and an exception event."""
         with guarded("noting an error"):
             if not self.is_ended and not self.is_dropped:
-                self.failure = read_failure(error, self.runtime.now_ns())
+                self.failure, self.has_more = read_failure(error, self.runtime.now_ns()), True
 
     def end(self, end_time: int | None = None) -> None:
         """End the span and write its record; only the first call counts."""
@@ -206,7 +213,7 @@ class Span(trace.Span, Scope):
             return
         runtime, start_ns = self.runtime, self.start_ns
         head = self.head = self._head()
-        extra = self._placing_attributes()
+        extra = self._placing_attributes() if self.has_more else b""
         tail = _start_tail(runtime, self.template, self.static)
         if tail is not None and not extra and self.capture != "redacted":
             self.slot = runtime.note_start(head, tail, start_ns)
@@ -229,12 +236,18 @@ class Span(trace.Span, Scope):
         return extra + b"," if extra else b""
 
     def _encode(self, end_ns: int) -> bytes:
+        head, inputs, output = self.head or self._head(), self.inputs, self.output
+        if self.has_more or inputs is None or output is None or not self.static:
+            return self._encode_more(head, end_ns)
+        pieces = (head, self.static, _THEN_INPUTS, dumps(inputs), _THEN_OUTPUT, dumps(output))
+        return b"".join((*pieces, _THEN_END, b"%d" % end_ns, _END))
+
+    def _encode_more(self, head: bytes, end_ns: int) -> bytes:
         failure, events, error = self.failure, self.events, None
         if failure is not None:
             is_content = self.capture != "metadata"
             events = [*(events or ()), failure.event(is_content)]
             error = failure.message if is_content else failure.type_name
-        head = self.head or self._head()
         end = _record.span_end(end_ns, events=events, error=error)
         return _record.span_record(head, self._all_attributes(), end)
 
@@ -286,6 +299,7 @@ class Span(trace.Span, Scope):
         """Add an event."""
         with guarded("adding an event"):
             events = self.events = self.events or []
+            self.has_more = True
             if self.capture != "metadata" and len(events) < _MOST_EVENTS:
                 at_ns = self.runtime.now_ns() if timestamp is None else timestamp
                 events.append(_record.event(name, at_ns, (attributes or {}).items()))
@@ -308,6 +322,7 @@ class Span(trace.Span, Scope):
         text = status.description if isinstance(status, Status) else description
         if code is StatusCode.ERROR and self.failure is None:
             self.failure = Failure("error", text or "", "", self.runtime.now_ns())
+            self.has_more = True
 
     def record_exception(
         self,
@@ -320,6 +335,7 @@ class Span(trace.Span, Scope):
         with guarded("noting an exception"):
             at_ns = self.runtime.now_ns() if timestamp is None else timestamp
             events = self.events = self.events or []
+            self.has_more = True
             if len(events) < _MOST_EVENTS:
                 events.append(read_failure(exception, at_ns).event(self.capture != "metadata"))
 

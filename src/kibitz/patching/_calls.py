@@ -253,6 +253,7 @@ class Call:
             message = attributes.pop(sc.EXCEPTION_MESSAGE, None)
             if failed is not None and span.failure is None:
                 span.failure = Failure(str(failed), str(message or ""), "", span.runtime.now_ns())
+                span.has_more = True
             self.write(attributes)
         span.end()
 
@@ -262,7 +263,7 @@ class Call:
         if span is None:
             return
         plain = span.attributes if span.attributes is not None else {}
-        span.attributes = plain
+        span.attributes, span.has_more = plain, True
         for name, value in attributes.items():
             kind = type(value)
             if kind is int or kind is float or kind is bool or (kind is str and len(value) < 1000):
