@@ -68,17 +68,19 @@ def normalize_reading(reading: Reading, *, prices: UserPrices = NO_PRICES) -> Lo
     service = _service(resource)
     tokens, is_repaired = read_tokens(reading)
     cost = cost_usd(tokens, provider, (served, model), at_ns=span.start_ns, prices=prices)
-    record = LogRecord(
-        id=found.get("log_id") or log_id(span.trace_id, span.span_id),
-        kind=kind,
-        name=_name(reading),
-        start_ns=span.start_ns,
-        end_ns=span.end_ns or None,
-        trace_id=_find_trace(reading),
-        span_id=span.span_id,
-        trace_parent_id=_find_parent(reading),
-        session_id=found.get("session"),
-        file=filing.find_file(
+    reported = _reported_cost(reading)
+    record = LogRecord(  # by position: half the time of naming all these
+        found.get("log_id") or log_id(span.trace_id, span.span_id),
+        kind,
+        _name(reading),
+        span.start_ns,
+        span.end_ns or None,
+        _find_trace(reading),
+        span.span_id,
+        _find_parent(reading),
+        None,  # parent_id: an evaluator's, below
+        found.get("session"),
+        filing.find_file(
             reading,
             service=service,
             model=model,
@@ -86,31 +88,31 @@ def normalize_reading(reading: Reading, *, prices: UserPrices = NO_PRICES) -> Lo
             parameters=parameters,
             tools=tools,
         ),
-        environment=found.get("environment") or _environment(resource),
-        service=service,
-        source=_source(span),
-        user=found.get("user") or _requested_user(reading),
-        status=failure.find_status(reading, error, finish),
-        error_type=error.type if error else None,
-        provider=provider,
-        model=model,
-        model_served=served,
-        tokens=tokens,
-        cost_usd=cost,
-        cost_reported_usd=_reported_cost(reading),
-        time_to_first_token_ms=_first_token_ms(reading),
-        finish_reason=finish,
-        response_id=_response_id(reading),
-        keep_probability=_keep_probability(found.get("keep_probability")),
-        mapper_version=MAPPER_VERSION,
-        run_id=found.get("run_id"),
-        datapoint_id=found.get("datapoint_id"),
-        is_start=found.get("record") == "start",
-        is_named="log_id" in found,
-        is_genai=kind != "span",
-        body=_body(reading, messages, output_message, parameters, tools, error),
+        found.get("environment") or _environment(resource),
+        service,
+        _source(span),
+        found.get("user") or _requested_user(reading),
+        failure.find_status(reading, error, finish),
+        error.type if error else None,
+        provider,
+        model,
+        served,
+        tokens,
+        cost,
+        reported,
+        _first_token_ms(reading),
+        finish,
+        _response_id(reading),
+        _flags(reading, cost, reported, is_repaired=is_repaired),
+        _keep_probability(found.get("keep_probability")),
+        MAPPER_VERSION,
+        found.get("run_id"),
+        found.get("datapoint_id"),
+        found.get("record") == "start",
+        "log_id" in found,
+        kind != "span",
+        _body(reading, messages, output_message, parameters, tools, error),
     )
-    record.flags = _flags(reading, record, is_repaired=is_repaired)
     if kind == "evaluator":
         record.judgment = _judgment(reading, record)
     return record
@@ -134,24 +136,28 @@ def _body(
     error: LogError | None,
 ) -> LogBody:
     span = reading.span
-    return LogBody(
-        inputs=content.read_inputs(reading),
-        output=content.read_output(reading, output_message),
-        output_message=output_message,
-        messages=messages,
-        parameters=parameters,
-        tools=tools,
-        metadata=_metadata(reading),
-        tags=reading.found.get("tags"),
-        error=error,
-        attributes=span.attributes or None,
-        events=[
+    events: list[Json] | None = None
+    if span.events:
+        events = [
             {"name": e.name, "time_ns": e.time_ns, "attributes": e.attributes} for e in span.events
         ]
-        if span.events
-        else None,
-        resource=span.resource or None,
-        scope=span.scope_name or None,
+    return LogBody(
+        content.read_inputs(reading),
+        content.read_output(reading, output_message),
+        output_message,
+        messages,
+        parameters,
+        tools,
+        _metadata(reading),
+        reading.found.get("tags"),
+        error,
+        None,  # stdout
+        None,  # provider_request
+        None,  # provider_response
+        span.attributes or None,
+        events,
+        span.resource or None,
+        span.scope_name or None,
     )
 
 
@@ -287,7 +293,9 @@ def _metadata(reading: Reading) -> Json | None:
     return merged or None
 
 
-def _flags(reading: Reading, record: LogRecord, *, is_repaired: bool) -> list[str]:
+def _flags(
+    reading: Reading, ours: float | None, told: float | None, *, is_repaired: bool
+) -> list[str]:
     span = reading.span
     flags: list[str] = []
     if is_repaired:
@@ -301,7 +309,6 @@ def _flags(reading: Reading, record: LogRecord, *, is_repaired: bool) -> list[st
     named = reading.attributes.get("openinference.span.kind")
     if named is not None and "guardrail" in str(named).lower():
         flags.append("guardrail")
-    ours, told = record.cost_usd, record.cost_reported_usd
     if (
         ours is not None
         and told is not None

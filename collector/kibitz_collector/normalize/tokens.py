@@ -30,8 +30,8 @@ def read_tokens(reading: Reading) -> tuple[Tokens | None, bool]:
     if reading.may.isdisjoint(_MORE):
         if "tokens_input" not in found and "tokens_output" not in found:
             return None, False
-        counted = found.get("tokens_input"), found.get("tokens_output")
-        return Tokens(input_uncached=counted[0], output=counted[1]), False
+        asked, said = found.get("tokens_input"), found.get("tokens_output")
+        return Tokens(asked, None, None, said, None), False
     counts = usage.Counts(
         input=found.get("tokens_input"),
         output=found.get("tokens_output"),

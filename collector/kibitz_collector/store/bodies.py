@@ -23,6 +23,7 @@ from kibitz_collector.store.sharing import Sharing
 from kibitz_collector.store.tables.content import Content
 
 FORMAT = 1
+_HEAD = b"[%d," % FORMAT
 PREVIEW_CHARS = 200
 MAX_DEPTH = 64
 BODY_FIELDS = tuple(f.name for f in fields(LogBody))
@@ -118,11 +119,11 @@ def encode_values(values: Values, seen: SeenHashes) -> EncodedBody:
         kept = orjson.dumps(sharing.take_out(values))
     shared = orjson.dumps(sharing.references) if sharing.references else b"[]"
     return EncodedBody(
-        _compress(b"[%d,%b,%b]" % (FORMAT, kept, shared)),
+        _compress(b"".join((_HEAD, kept, b",", shared, b"]"))),
         sharing.contents,
         len(kept) + sharing.saved_bytes,
-        storable(preview_input(values)),
-        storable(preview_output(values)),
+        preview_input(values),
+        preview_output(values),
         is_as_given,
     )
 
@@ -285,7 +286,7 @@ def _short(text: str) -> str:
     words = " ".join(text[: 3 * PREVIEW_CHARS // 2].split())
     if len(words) < PREVIEW_CHARS < len(text):  # much white space
         words = " ".join(text[: 4 * PREVIEW_CHARS].split())
-    return words[:PREVIEW_CHARS]
+    return storable(words[:PREVIEW_CHARS])
 
 
 def _compress(data: bytes) -> bytes:

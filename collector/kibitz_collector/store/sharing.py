@@ -42,7 +42,7 @@ class SeenHashes:
 class Sharing:
     """Splits one body into what is its own and what it shares with others."""
 
-    __slots__ = ("contents", "fresh", "references", "saved_bytes", "seen", "shared")
+    __slots__ = ("contents", "fresh", "lengths", "references", "saved_bytes", "seen", "shared")
 
     def __init__(self, seen: SeenHashes) -> None:
         self.seen = seen
@@ -51,6 +51,7 @@ class Sharing:
         self.fresh: list[int] = []  # hashes seen for the first time
         self.saved_bytes = 0  # of JSON
         self.shared: dict[str, tuple[str, int]] = {}  # text -> hash, bytes
+        self.lengths: set[int] = set()  # of those texts: others need not be looked up
 
     def take_out(self, values: dict[str, Any]) -> dict[str, Any]:
         """Return the values with None where one is shared."""
@@ -63,6 +64,7 @@ class Sharing:
         messages = kept.get("messages")
         if messages.__class__ is list:
             kept["messages"] = self._take_out_messages(messages)
+        lengths = self.lengths
         for name in _HOLDERS:
             holder = kept.get(name)
             if isinstance(holder, dict):
@@ -71,6 +73,7 @@ class Sharing:
                     for key, value in holder.items()
                     if value.__class__ is str
                     and len(value) >= SHARE_ALWAYS_BYTES
+                    and (len(value) >= SHARE_BYTES or len(value) in lengths)
                     and self._take_text(value, name, key)
                 ]
                 if long:
@@ -82,7 +85,7 @@ class Sharing:
         return kept
 
     def _take_text(self, value: str, name: str, key: str) -> bool:
-        known = self.shared.get(value) if self.shared else None
+        known = self.shared.get(value)
         if known is not None:  # just taken out elsewhere: one copy costs as much as two
             self.references.append([[name, key], known[0]])
             self.saved_bytes += known[1]
@@ -121,6 +124,7 @@ class Sharing:
         shown = value_hash.hex()
         self._refer(path, data, value_hash, shown)
         self.shared[value] = shown, len(data) - len(b"null")
+        self.lengths.add(len(value))
 
     def _refer(self, path: _Path, data: bytes, value_hash: bytes, shown: str) -> None:
         self.references.append([path, shown])
