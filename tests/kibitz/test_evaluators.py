@@ -8,19 +8,13 @@ from typing import Any
 import pytest
 
 import kibitz
-from kibitz import _evaluators, _runtime
+from kibitz import _evaluators
 from kibitz import semconv as sc
 from kibitz._evaluators import as_log, judge_waiting
 from kibitz.testing import Spans, capture
 
 THRESHOLD = 3
 Log = dict[str, Any]
-
-
-@pytest.fixture(autouse=True)
-def nothing_stays_registered(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(_runtime, "_on_install", list(_runtime._on_install))
-    monkeypatch.setattr(_evaluators, "_in_app", [])
 
 
 def content(spans: Spans) -> dict[str, Any]:
