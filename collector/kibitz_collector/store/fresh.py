@@ -27,6 +27,12 @@ class FreshTexts:
         """Tell whether there is an index in this process that takes texts from here."""
         return self._max_bytes > 0
 
+    @property
+    def newest(self) -> int:
+        """The last `seq` it holds; 0: none."""
+        with self._lock:
+            return self._texts[-1][0] if self._texts else 0
+
     def add(self, texts: Iterable[tuple[int, str]]) -> None:
         """Take over (seq, text) of Logs that are committed, as long as there is room."""
         with self._lock:

@@ -1,6 +1,6 @@
 """The text index: follows the Logs by `seq` after their commit, and finds them by their words.
 
-`index_once` is the `run_once` of a loop that wakes on the topic "logs". Texts come from what the
+`index_round` is the `run_once` of a loop that wakes on the topic "logs". Texts come from what the
 writer has just stored (`store.fresh`), or are read and split outside any transaction; what changed
 meanwhile is read again inside. SQLite's index holds no text (FTS5, contentless), so an entry is
 taken out by deriving its text from the old body once more.
@@ -8,10 +8,9 @@ PostgreSQL holds a tsvector of the same tokens per Log.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
-from sqlalchemy import ColumnElement, Select, delete, select, text
+from sqlalchemy import ColumnElement, Select, delete, func, select, text
 from sqlalchemy.engine import Connection
 from sqlmodel import Session
 
@@ -37,8 +36,7 @@ Rows = Sequence[Any]
 """Result rows with `seq`, `workspace_id`, `kind` and `document`."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Text:
+class _Text(NamedTuple):
     """One Log's words, in the form the database's index takes."""
 
     seq: int
@@ -50,18 +48,36 @@ Texts = Sequence[_Text]
 
 def index_once(store: Store) -> int:
     """Take the next Logs into the index; returns how many. BATCH or more: there may be more."""
+    return _index(store)[0]
+
+
+def index_round(store: Store) -> bool:
+    """Take the next Logs into the index; tell whether to go on at once, as with a backlog.
+
+    The few that have come meanwhile wait for the next round: each makes a segment of its own, and
+    the more Logs are in it, the less each costs: 54 us in 400, 38 us in 2,000 of many words.
+    """
+    return _index(store)[1]
+
+
+def _index(store: Store) -> tuple[int, bool]:
     with store.read() as session:
         connection = session.connection()
         fresh = store.fresh_texts.after(_progress(connection), FRESH_BATCH)
+        # More than a batch, or one whose text is not there: the next round reads it.
+        is_cut = bool(fresh) and store.fresh_texts.newest > fresh[-1][0]
         news = [] if fresh else _next(session)
         if not fresh and not news and not _has_pending(connection):
-            return 0
-        texts = [_Text(seq, words) for seq, words in fresh] or _texts(session, news)
+            return 0, False
+        texts = list(map(_Text._make, fresh)) or _texts(session, news)
+    count = len(texts)
     with store.write() as session:
         connection = session.connection()
         if connection.dialect.name == "postgresql":
-            return _write_postgresql(session, texts)
-        return _write_sqlite(session, texts)
+            done = _write_postgresql(session, texts)
+        else:
+            done = _write_sqlite(session, texts)
+    return done, is_cut or len(news) >= BATCH or done >= count + BATCH
 
 
 def catch_up(store: Store, *, batches: int = 4) -> None:
@@ -140,7 +156,8 @@ def _write_sqlite(session: Session, texts: list[_Text]) -> int:
     """Take changed Logs out and in again, then the new ones, and say how far we are."""
     connection = session.connection()
     progress = _progress(connection)
-    texts = [one for one in texts if one.seq > progress]  # another process may have been faster
+    if texts and texts[0].seq <= progress:  # another process was faster
+        texts = [one for one in texts if one.seq > progress]
     last = texts[-1].seq if texts else progress
     indexed = connection.execute(_old(PENDING.c.seq <= progress).limit(BATCH)).all()
     overtaken = connection.execute(_old(PENDING.c.seq > progress, PENDING.c.seq <= last)).all()
@@ -148,8 +165,9 @@ def _write_sqlite(session: Session, texts: list[_Text]) -> int:
     changed = {one.seq: one for one in _texts(session, _current(connection, done))}
     _take_out(connection, _texts(session, indexed))
     again = [changed[row.seq] for row in indexed]
-    there = _still_there(connection, texts)
-    fresh = [changed.get(one.seq, one) for one in texts if one.seq in there]
+    fresh = texts if _are_all_there(connection, texts) else _still_there(connection, texts)
+    if changed:
+        fresh = [changed.get(one.seq, one) for one in fresh]
     _put_in(connection, again + fresh)
     if done:
         connection.execute(delete(PENDING).where(PENDING.c.seq.in_(done)))
@@ -188,14 +206,24 @@ def _take_out(connection: Connection, texts: list[_Text]) -> None:
         )
 
 
-def _still_there(connection: Connection, texts: Texts) -> set[int]:
-    """Return which Logs have not been deleted since their texts were read."""
+def _are_all_there(connection: Connection, texts: Sequence[_Text]) -> bool:
+    """Tell whether no Log has been deleted since its text was read, by counting them."""
     if not texts:
-        return set()
+        return True
+    between = LOG.c.seq.between(texts[0].seq, texts[-1].seq)
+    statement = select(func.count()).select_from(LOG).where(between)
+    return bool(connection.execute(statement).scalar_one() == len(texts))
+
+
+def _still_there(connection: Connection, texts: list[_Text]) -> list[_Text]:
+    """Return the texts of Logs that have not been deleted since they were read."""
+    if not texts:
+        return []
     # A deletion under way waits for us, or we for it: then it takes out what we put in.
     statement = select(LOG.c.seq).where(LOG.c.seq.between(texts[0].seq, texts[-1].seq))
     statement = statement.with_for_update(read=True, key_share=True)
-    return set(connection.execute(statement).scalars())
+    there = set(connection.execute(statement).scalars())
+    return [one for one in texts if one.seq in there]
 
 
 def _put_in(connection: Connection, texts: list[_Text]) -> None:
@@ -212,8 +240,7 @@ def _write_postgresql(session: Session, texts: list[_Text]) -> int:
         delete(PENDING).where(PENDING.c.seq.in_(first)).returning(PENDING.c.seq)
     ).scalars()
     changed = {one.seq: one for one in _texts(session, _current(connection, list(done)))}
-    there = _still_there(connection, texts)
-    rows = {one.seq: one for one in texts if one.seq in there} | changed
+    rows = {one.seq: one for one in _still_there(connection, texts)} | changed
     if rows:
         connection.execute(
             text(

@@ -13,8 +13,9 @@ from kibitz_collector.records import LogBody, LogRecord
 from kibitz_collector.store import Store
 from kibitz_collector.store.filters import LOG, compile_filter
 from kibitz_collector.store.rows import table
-from kibitz_collector.store.search import BATCH, index_all, index_once, lag
+from kibitz_collector.store.search import BATCH, index_all, index_once, index_round, lag
 from kibitz_collector.store.tables.search import SearchPending
+from kibitz_collector.store.writes.removal import remove_logs
 from tests.collector.store.facts import START_NS, log
 
 WORKSPACE = 1
@@ -162,6 +163,39 @@ def test_more_than_a_batch_is_indexed_in_rounds(store: Store) -> None:
     assert index_once(store) == 0
     assert len(found(store, "common")) == count
     assert found(store, f"word{count - 1}") == {f"log_{count - 1}"}
+
+
+def test_only_a_backlog_is_gone_on_with_at_once(sqlite_store: Store) -> None:
+    store, count = sqlite_store, BATCH + 7
+    store.ingest(WORKSPACE, [saying(f"log_{n}", "common") for n in range(count)])
+    assert not index_round(store)
+    assert len(found(store, "common")) == count
+    store.ingest(WORKSPACE, [saying(f"log_{n}", "common") for n in range(count, 2 * count)])
+    store.fresh_texts.after(2 * count, 0)  # as after a restart
+    assert [index_round(store), index_round(store)] == [True, False]
+    assert len(found(store, "common")) == 2 * count
+    unclean = saying("log_b", "common \ud800")  # its text is made from what is stored
+    store.ingest(WORKSPACE, [saying("log_a", "common"), unclean, saying("log_c", "common")])
+    assert [index_round(store), index_round(store)] == [True, False]
+    assert len(found(store, "common")) == 2 * count + 3
+
+
+def test_a_log_deleted_before_its_text_is_written_is_not_in_the_index(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store.ingest(WORKSPACE, [saying("log_a", "word"), saying("log_b", "word")])
+    write = store.write
+
+    def delete_first() -> Any:
+        monkeypatch.undo()
+        with write() as session:
+            remove_logs(session, WORKSPACE, ["log_a"])
+        return write()
+
+    monkeypatch.setattr(store, "write", delete_first)
+    assert index_once(store) == 1
+    assert found(store, "word") == {"log_b"}
+    check_integrity(store)
 
 
 def test_texts_from_memory_and_from_the_database_are_the_same(store: Store) -> None:
