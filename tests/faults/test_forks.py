@@ -97,11 +97,14 @@ FORKS = {
         os.wait()
     """,
     "without Python's hooks": """
-        import ctypes
+        import ctypes, kibitz._sender
+        # Python itself hangs in such a child if another thread asked for the interpreter just then:
+        # ours must sleep, and not wake up ten times a second.
+        kibitz._sender.POLL_S = 60
         kibitz.init()
         tell(0)
-        # Python itself hangs in such a child if another thread asked for the interpreter just then.
         kibitz.flush()
+        time.sleep(0.2)
         if ctypes.PyDLL(None).fork() == 0:
             tell(1000)
             os._exit(0)
