@@ -11,9 +11,9 @@ from typing import Any
 
 import orjson
 
-from kibitz import _scope
 from kibitz import semconv as sc
 from kibitz._context import attach, get_current
+from kibitz._garbage import collecting
 from kibitz._guard import swallow
 from kibitz._opening import enter_span, leave_span
 from kibitz._serialize import plain, snapshot
@@ -95,7 +95,7 @@ def _drive(ending: Ending, generator: Generator[Any, Any, Any]) -> Generator[Any
     value = outside = inside = None
     while True:
         context = get_current()
-        if context is outside and inside is not None and not _scope.collecting:
+        if context is outside and inside is not None and not collecting:
             attach(inside)  # as at the step before: nearly always
         else:
             outside, inside = context, enter_span(span, context)
@@ -155,7 +155,7 @@ async def _drive_async(
     value = outside = inside = None
     while True:
         context = get_current()
-        if context is outside and inside is not None and not _scope.collecting:
+        if context is outside and inside is not None and not collecting:
             attach(inside)
         else:
             outside, inside = context, enter_span(span, context)

@@ -7,21 +7,17 @@ failing.
 
 from __future__ import annotations
 
-import gc
-import sys
-from _thread import get_ident
 from typing import TYPE_CHECKING, Any
 
 from opentelemetry.context import create_key
 from opentelemetry.context.context import Context
 from opentelemetry.trace import INVALID_SPAN, set_span_in_context
 
-from kibitz import _runtime
 from kibitz._context import attach, get_current
+from kibitz._garbage import collecting, is_collecting
 
 if TYPE_CHECKING:
     from kibitz._prompts import PromptScope
-    from kibitz._runtime import Runtime
     from kibitz._spans import Span
 
 KEY = create_key("kibitz")
@@ -104,7 +100,7 @@ def enter(scope: Scope, context: Context, otel_span: Any = None) -> Context | No
 
     Returns what is current now, to be attached again on the same context; None: nothing changed.
     """
-    if collecting and collecting == get_ident():
+    if collecting and is_collecting():
         return None
     if otel_span is None:
         inside = Context({**context, KEY: scope})
@@ -118,23 +114,3 @@ def leave(scope: Scope, context: Context) -> None:
     """Go back to `context`, if the scope is still the current one."""
     if get_current().get(KEY) is scope:
         attach(context)
-
-
-# CPython up to 3.11 collects garbage in the midst of `ContextVar.set`, and crashes if a finaliser
-# sets the variable too (later ones collect between two instructions). So what ends in a collection,
-# such as an abandoned generator, runs without being current.
-collecting = 0  # the thread that collects garbage
-
-
-def _on_collection(phase: str, _: dict[str, int]) -> None:
-    global collecting
-    collecting = get_ident() if phase == "start" else 0
-
-
-def _watch_collections(_: Runtime) -> None:
-    if _on_collection not in gc.callbacks:
-        gc.callbacks.append(_on_collection)
-
-
-if sys.version_info < (3, 12):
-    _runtime.on_install(_watch_collections)

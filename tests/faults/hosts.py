@@ -67,7 +67,8 @@ class Host(subprocess.Popen[str]):
         assert self.stdout is not None
         assert self.stderr is not None
         rest = self.stdout.read()  # not `communicate`: it forgets what is buffered
-        assert (self.wait(100), self.stderr.read()) == (0, "")
+        how = self.wait(100), self.stderr.read()
+        assert how == (0, ""), how
         return rest
 
 
