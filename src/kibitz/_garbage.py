@@ -31,13 +31,19 @@ class _Flag(set[str]):
 
 collecting = _Flag()
 _newest: dict[str, Any] = {}  # what `gc` told every callback at the start
-_own = threading.local()  # the same, of the last collection on each thread
-_CALLBACKS: list[Any] = [partial(setattr, collecting), _newest.__setitem__, partial(setattr, _own)]
+_CALLBACKS: list[Any] = [partial(setattr, collecting), _newest.__setitem__]
+# The same, of the last collection on each thread. Not where gevent has replaced threads: its locals
+# fail while a greenlet is finalised, and its greenlets share one thread anyway.
+_own = threading.local() if threading.local.__module__ == "_thread" else None
+if _own is not None:
+    _CALLBACKS.append(partial(setattr, _own))
 
 
 def is_collecting() -> bool:
     """Whether a finaliser that a collection runs is what calls this."""
-    return bool(collecting) and getattr(_own, "start", None) is _newest.get("start")
+    if not collecting:
+        return False
+    return _own is None or getattr(_own, "start", None) is _newest.get("start")
 
 
 def _watch(_: Runtime) -> None:
