@@ -53,7 +53,7 @@ def _around_letter(anchor: str) -> bytes:
 _FIRST = SIEVE_LETTER.encode()
 # A pattern that begins with one letter is searched for quickly, and with the GIL held.
 _LETTER = re.compile(
-    b"%b(?:%b)" % (SIEVE_LETTER.encode(), b"|".join(_around_letter(each) for each in _lettered()))
+    b"%b(?:%b)" % (_FIRST, b"|".join(_around_letter(each) for each in _lettered()))
 )
 _search_letter = _LETTER.search
 

@@ -1,8 +1,8 @@
 """The environments that the official SDKs are driven in, and which scenarios run in which.
 
-CI drives every scenario with the newest dependencies on SQLite, and a few of them in every other
-way; `KIBITZ_SOAK=1` drives all in all. `KIBITZ_TEST_CONFORMANCE_DATABASE=postgres` puts whatever
-does not say otherwise on PostgreSQL.
+CI drives every scenario with the newest dependencies on SQLite, and a few of them with pinned
+ones and on PostgreSQL; `KIBITZ_SOAK=1` drives all in all.
+`KIBITZ_TEST_CONFORMANCE_DATABASE=postgres` puts whatever does not say otherwise on PostgreSQL.
 """
 
 import os

@@ -119,7 +119,7 @@ def _plan(names: tuple[str, ...]) -> Plan:
         place = None if name in TABLE else _flat_place(name)
         if place is not None:
             flat.setdefault(place[0], []).append((name, place[1]))
-    sure = [(field, name, read_value) for field, [(_, name, read_value)] in _alone(ranked)]
+    sure = [(field, *found[0][1:]) for field, found in ranked.items() if len(found) == 1]
     may = frozenset((*names, *flat, *ranked))
     return Plan(
         fields=sure,
@@ -135,12 +135,6 @@ def _plan(names: tuple[str, ...]) -> Plan:
         messages=tuple((source, read) for source, read, of in MESSAGES if not may.isdisjoint(of)),
         outputs=tuple((source, read) for source, read, of in OUTPUTS if not may.isdisjoint(of)),
     )
-
-
-def _alone(
-    ranked: dict[str, list[tuple[int, str, Read]]],
-) -> list[tuple[str, list[tuple[int, str, Read]]]]:
-    return [(field, found) for field, found in ranked.items() if len(found) == 1]
 
 
 def _rank(candidate: tuple[int, str, Read]) -> int:

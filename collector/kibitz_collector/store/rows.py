@@ -70,7 +70,7 @@ def own_trace_id(log_id: str) -> str:
 def to_row(
     record: LogRecord, workspace_id: int, file_id: str | None, version_id: str | None, now_ns: int
 ) -> Row:
-    """Return the columns of a Log seen for the first time, in the table's order; no `seq` yet."""
+    """Return the columns of a Log seen for the first time; no `seq` yet."""
     start_ns, end_ns = record.start_ns, record.end_ns
     uncached = read = write = output = reasoning = None
     if (tokens := record.tokens) is not None:
@@ -268,7 +268,6 @@ def metadata_values(metadata: dict[str, Any] | None) -> list[MetadataValue]:
 
 MAX_METADATA_KEYS = 64
 MAX_METADATA_VALUE = 256
-_NO_TOKENS = Tokens()
 
 
 def _time(time_ns: int) -> int:

@@ -20,7 +20,6 @@ BODY, METADATA = table(LogBodyTable), table(LogMetadata)
 SEARCH_PENDING = table(SearchPending)
 
 
-_LOG_COLUMNS = tuple(LOG.columns.keys())
 _BODY_COLUMNS = ("seq", "preview_input", "preview_output", "document")
 _METADATA_COLUMNS = ("seq", "key", "workspace_id", "value", "number")
 
@@ -43,9 +42,7 @@ class Piece:
 
 def write_rows(connection: Connection, changed: Sequence[Node]) -> None:
     """Write the `log` rows of new and of changed Logs."""
-    # `to_row` names the columns in the table's order, and merging keeps it.
-    new = [tuple(node.row.values()) for node in changed if node.old is None]
-    write_tuples(connection, LOG, _LOG_COLUMNS, new)
+    write_many(connection, LOG, [node.row for node in changed if node.old is None])
     merged = [node for node in changed if node.old is not None]
     if merged:
         _update_rows(connection, merged)

@@ -277,8 +277,8 @@ class Work:
     def outcomes(self) -> list[IngestOutcome]:
         """Return what became of each record, in the order given."""
         return [
-            IngestOutcome(log_id=(row := piece.node.row)["id"], is_new=is_new, seq=row["seq"])
-            for piece, is_new in self._order
+            IngestOutcome(log_id=row["id"], is_new=is_new, seq=row["seq"])
+            for row, is_new in ((piece.node.row, is_new) for piece, is_new in self._order)
         ]
 
 
