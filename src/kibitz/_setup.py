@@ -6,7 +6,6 @@ import atexit
 import logging
 import os
 import sys
-import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -18,8 +17,7 @@ from kibitz._record import VERSION
 from kibitz._redact import build_redactor
 from kibitz._running import Running
 from kibitz._runtime import Runtime
-from kibitz._secrets import let_threads_die
-from kibitz._sender import THREAD_NAME, Sender
+from kibitz._sender import Sender
 from kibitz._spool import Spool, Target
 from kibitz.config import Capture, Durability, Settings, load
 
@@ -27,7 +25,6 @@ log = logging.getLogger("kibitz")
 
 _AGENT = f"kibitz/{VERSION} Python/{sys.version_info.major}.{sys.version_info.minor}"
 
-_LEAVE_S = 0.02  # for other threads to come out of a search for secrets
 # Of the time for an exit, what the interpreter gets for its own end: it takes 0.05 s, on a busy
 # machine 0.4 s.
 _OWN_END_S, _OWN_END_SHARE = 0.3, 0.15
@@ -273,11 +270,7 @@ def _at_exit() -> None:
     if _outlet is not None:
         timeout_s = _outlet.settings.exit_timeout_s
         deadline = time.monotonic() + timeout_s - min(_OWN_END_S, _OWN_END_SHARE * timeout_s)
-        let_threads_die()
-        out_at = time.monotonic() + _LEAVE_S
         _outlet.close_by(deadline)
-        if {thread.name for thread in threading.enumerate()} - {"MainThread", THREAD_NAME}:
-            time.sleep(max(0.0, out_at - time.monotonic()))
 
 
 def _before_fork() -> None:

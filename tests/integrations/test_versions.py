@@ -104,7 +104,7 @@ def _run(folder: Path, requirements: list[str], script: str, url: str) -> Any:
     """Run a script in a fresh environment with the SDK from this source tree."""
     venv.create(folder / "venv", with_pip=True)
     python = folder / "venv" / "bin" / "python"
-    ours = ["orjson", "wrapt", "opentelemetry-api", "ahocorasick-rs"]
+    ours = ["orjson", "wrapt", "opentelemetry-api", "pydantic-core"]
     install = [python, "-m", "pip", "install", "-q", "--no-input", *requirements, *ours]
     subprocess.run(install, check=True, capture_output=True, timeout=240)
     path = os.pathsep.join([str(ROOT / "src"), str(ROOT / "integrations")])

@@ -143,13 +143,29 @@ def test_ordinary_text_stays(text: str) -> None:
     assert _secrets.scrub_secrets(payload) == payload
 
 
-def test_no_anchor_of_a_format_slips_through_the_sieve() -> None:
-    anchors = [(anchor, n) for n, each in enumerate(SECRETS) for anchor in each.anchors]
-    for anchor, number in anchors:
-        for before, _ in anchors:  # that ends in what this one begins with, too
+def test_no_anchor_of_a_format_slips_through_the_search() -> None:
+    anchors = {anchor: n for n, each in enumerate(SECRETS) for anchor in each.anchors}
+    for anchor, number in anchors.items():
+        test = next(test for test, numbers in _secrets._GROUPS if number in numbers)
+        for before in anchors:  # that ends in what this one begins with, too
             size = next((k for k in (3, 2, 1) if before.endswith(anchor[:k])), 0)
-            payload = f'{{"t":"{before}{anchor[size:]}"}}'.encode()
-            assert number in _secrets._present(payload, _secrets._sift(payload))
+            assert test(f'{{"t":"{before}{anchor[size:]}"}}'.encode())
+
+
+@pytest.mark.parametrize("name", KEYS)
+def test_a_secret_is_found_behind_a_lone_surrogate_and_in_bytes(name: str) -> None:
+    secret = KEYS[name]
+    with capture() as spans:
+        kibitz.flow(path="f")(lambda *texts: None)(f"\ud800 {secret}", b"\xff " + secret.encode())
+    for _, payload in spans.payloads:
+        assert is_clean(payload.decode()), payload
+
+
+def test_the_words_for_secrets_cost_no_search_by_patterns() -> None:
+    text = (
+        "A secret about a password, the basic api_key idea; bearer of it: https://a.example/b?c=d"
+    )
+    assert _secrets._present(json.dumps({"t": text}).encode()) == []
 
 
 def test_secrets_in_a_large_record_are_found_too() -> None:
