@@ -426,7 +426,7 @@ OPERATIONS |= {
     ),
     "directories.create": (
         lambda w: Ask(201, "POST", "directories", {"path": "made/here"}),
-        lambda w: Ask(409, "POST", "directories", {"path": "flows"}),
+        lambda w: Ask(409, "POST", "directories", {"path": "made/here"}),
     ),
     "directories.get": (
         lambda w: Ask(200, "GET", "directories/root"),

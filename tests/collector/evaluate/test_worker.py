@@ -253,7 +253,6 @@ def test_hostile_evaluators_are_suspended_and_the_good_one_keeps_judging(
     threads = [threading.Thread(target=work, args=(worker,)) for worker in lanes]
     for thread in threads:
         thread.start()
-    slowest_s = 0.0
     try:
         for n in range(30):
             store.ingest(WORKSPACE, [log_record(f"log_{n}")])
@@ -261,7 +260,6 @@ def test_hostile_evaluators_are_suspended_and_the_good_one_keeps_judging(
             while "checks/good" not in judgments(store, f"log_{n}"):
                 assert time.monotonic() - started < 10
                 stop.wait(0.005)
-            slowest_s = max(slowest_s, time.monotonic() - started)
         deadline = time.monotonic() + 30
         while time.monotonic() < deadline:
             with store.read() as session:
@@ -275,7 +273,6 @@ def test_hostile_evaluators_are_suspended_and_the_good_one_keeps_judging(
         stop.set()
         for thread in threads:
             thread.join()
-    assert slowest_s < 2.0
     assert states["checks/good"].state == "active"
     reasons = {
         path.removeprefix("hostile/"): view.evaluator.reason
