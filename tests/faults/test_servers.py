@@ -71,6 +71,8 @@ def test_gunicorn(collector: FlakyCollector, hosts: Hosts, worker: str, preload:
     port = free_port()
     command = [sys.executable, "-m", "gunicorn", "web:app", "--workers", "3", "--bind"]
     command += [f"127.0.0.1:{port}", "--worker-class", worker, "--max-requests", "15", *preload]
+    # gunicorn with gevent waits this long for workers that have had their requests, by itself too.
+    command += ["--graceful-timeout", "5"]
     host = hosts.start_command(command)
     answered = ask(port, host)
     stop(host)
