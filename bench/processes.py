@@ -67,15 +67,19 @@ class Usage:
 
 @contextmanager
 def running(
-    command: Sequence[str], folder: Path, given: Mapping[str, str] | None = None
+    command: Sequence[str],
+    folder: Path,
+    given: Mapping[str, str] | None = None,
+    *,
+    is_read: bool = False,
 ) -> Iterator[subprocess.Popen[str]]:
-    """Run a server in `folder`; its words go to files there."""
+    """Run a server in `folder`; its words go to a file there, or are read from its `stdout`."""
     with (folder / "server.err").open("w") as errors:
         process = subprocess.Popen(
             [*command],
             cwd=folder,
             env=environment(**(given or {})),
-            stdout=subprocess.PIPE,
+            stdout=subprocess.PIPE if is_read else errors,  # a pipe that nobody reads blocks it
             stderr=errors,
             text=True,
         )
@@ -99,7 +103,7 @@ def kibitz_serve(
     """Run `kibitz serve`; yields its URL and its process."""
     command = [sys.executable, "-m", "kibitz", "serve", "--port", "0"]
     command += ["--database-url", database_url, "--log-level", "warning", *flags]
-    with running(command, folder) as process:
+    with running(command, folder, is_read=True) as process:
         assert process.stdout is not None
         line = process.stdout.readline()
         found = re.search(r"watching at (http://\S+)", line)
