@@ -28,6 +28,7 @@ from kibitz_collector.records import (
     Rejected,
 )
 from kibitz_collector.store.writes.producers import ProducerReport
+from kibitz_collector.turns import TURN, pieces
 
 log = logging.getLogger("kibitz.collector")
 _MAX_REASONS = 5
@@ -73,18 +74,25 @@ def read_spans(
     """Normalize spans; returns the records and the place each had. Adds to `refused`."""
     records: list[LogRecord] = []
     places: list[int] = []
-    for place, span in enumerate(decoded):
-        if isinstance(span, Rejected):
-            refused.append(span)
-            continue
-        try:
-            records.append(normalize(span, prices=prices))
-            places.append(place)
-        except Exception as error:
-            # A mistake of ours in one span's reading must not cost its neighbours.
-            log.exception("a span could not be normalized; it is in quarantine")
-            refused.append(_refuse(span, f"cannot be normalized: {error!r}", is_span=True))
+    for piece in pieces(list(enumerate(decoded))):
+        with TURN:
+            for place, span in piece:
+                if isinstance(span, Rejected):
+                    refused.append(span)
+                elif (record := _read_span(span, refused, prices)) is not None:
+                    records.append(record)
+                    places.append(place)
     return records, places
+
+
+def _read_span(span: RawSpan, refused: list[Rejected], prices: UserPrices) -> LogRecord | None:
+    try:
+        return normalize(span, prices=prices)
+    except Exception as error:
+        # A mistake of ours in one span's reading must not cost its neighbours.
+        log.exception("a span could not be normalized; it is in quarantine")
+        refused.append(_refuse(span, f"cannot be normalized: {error!r}", is_span=True))
+        return None
 
 
 def accept_logs(

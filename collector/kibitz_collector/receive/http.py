@@ -1,6 +1,7 @@
 """OTLP over HTTP: `/v1/traces`, `/v1/logs`, `/v1/metrics`, in protobuf and JSON."""
 
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -17,10 +18,12 @@ from kibitz_collector.receive.accept import Verdict, accept_logs, accept_spans
 from kibitz_collector.receive.limits import Room, Share, inflate, read_body
 from kibitz_collector.receive.producer import read_report
 from kibitz_collector.store.writes.producers import ProducerReport
+from kibitz_collector.turns import TURN
 
 # Apart from the threads that serve pages: a busy writer must not make the pages wait.
 MAX_THREADS = 32
 BODY_TIMEOUT_S = 30.0
+_LARGE_BYTES = 2 * 2**20
 _PROTOBUF_TYPES = frozenset(("application/x-protobuf", "application/protobuf"))
 _threads: RunVar[anyio.CapacityLimiter] = RunVar("kibitz_receive_threads")
 _room: RunVar[Room] = RunVar("kibitz_receive_room")
@@ -43,7 +46,9 @@ async def receive_traces(request: Request) -> Response:
     def take(caller: Context, upload: Upload, share: Share) -> Verdict:
         body = unpack(caller, upload, share)
         decode = otlp_json.decode_spans if upload.is_json else otlp_proto.decode_spans
-        return accept_spans(caller, decode(body), upload.report)
+        with _turn_for(body):
+            decoded = decode(body)
+        return accept_spans(caller, decoded, upload.report)
 
     return await _receive(request, "spans", take)
 
@@ -117,6 +122,11 @@ async def read_upload(request: Request, caller: Context, share: Share, *, is_jso
         raise Busy(f"the body did not arrive within {BODY_TIMEOUT_S:.0f} s") from None
     encoding = request.headers.get("content-encoding", "")
     return Upload(body, encoding, is_json, read_report(request.headers))
+
+
+def _turn_for(body: bytes | bytearray) -> AbstractContextManager[object]:
+    """A large body is decoded beside the others: it would hold them up."""
+    return TURN if len(body) <= _LARGE_BYTES else nullcontext()
 
 
 async def _receive(

@@ -4,7 +4,7 @@ import sqlite3
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +24,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.pool import QueuePool
 
 from kibitz_collector.errors import Busy, Conflict, Invalid, SetupError
+from kibitz_collector.turns import TURN
 
 BUSY_TIMEOUT_S = 30.0
 _WAIT_S = 5.0  # for another process's lock, while somebody waits for an answer
@@ -216,6 +217,11 @@ def next_seqs(connection: Connection, count: int) -> range | Sequence[int]:
         text("SELECT nextval('log_seq') FROM generate_series(1, :n)"), {"n": count}
     )
     return sorted(drawn.scalars())
+
+
+def turn(connection: Connection) -> AbstractContextManager[object]:
+    """Return what to hold while many rows are written: PostgreSQL's work is not our processor's."""
+    return TURN if connection.dialect.name == "sqlite" else nullcontext()
 
 
 def settled_seq(connection: Connection) -> int | None:

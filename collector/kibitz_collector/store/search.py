@@ -76,7 +76,8 @@ def _index(store: Store) -> tuple[int, bool]:
         if connection.dialect.name == "postgresql":
             done = _write_postgresql(session, texts)
         else:
-            done = _write_sqlite(session, texts)
+            with dialect.turn(connection):
+                done = _write_sqlite(session, texts)
     return done, is_cut or len(news) >= BATCH or done >= count + BATCH
 
 

@@ -24,12 +24,14 @@ from kibitz_collector.store.dialect import (
     is_unavailable,
     reason_of,
     translated_errors,
+    turn,
 )
 from kibitz_collector.store.fresh import FreshTexts
 from kibitz_collector.store.writes import quarantine
 from kibitz_collector.store.writes.ingest import Caches, Ingested, ingest
 from kibitz_collector.store.writes.prepared import Prepared, prepare
 from kibitz_collector.store.writes.producers import ProducerReport, note_reports
+from kibitz_collector.turns import TURN, pieces
 
 log = logging.getLogger("kibitz.collector")
 
@@ -92,20 +94,24 @@ class Writer:
         """
         if not records:
             return []
-        batch: list[Prepared] = []
-        refused: dict[int, Exception] = {}
-        for index, record in enumerate(records):
-            try:
-                batch.append(prepare(record, self._caches.seen, self._fresh_texts.is_wanted))
-            except Exception as error:
-                refused[index] = error
+        tried: list[Prepared | Exception] = []
+        for piece in pieces(records):
+            with TURN:
+                tried += [self._try_to_prepare(record) for record in piece]
+        batch = [one for one in tried if not isinstance(one, Exception)]
         outcomes = iter(self._submit(workspace_id, batch, report) if batch else ())
         return [
-            self._quarantine(workspace_id, record, refused[index])
-            if index in refused
+            self._quarantine(workspace_id, record, one)
+            if isinstance(one, Exception)
             else next(outcomes)
-            for index, record in enumerate(records)
+            for record, one in zip(records, tried, strict=True)
         ]
+
+    def _try_to_prepare(self, record: LogRecord) -> Prepared | Exception:
+        try:
+            return prepare(record, self._caches.seen, self._fresh_texts.is_wanted)
+        except Exception as error:
+            return error
 
     def close(self) -> None:
         """Store what waits and end the thread."""
@@ -244,14 +250,15 @@ class Writer:
             by_workspace.setdefault(submission.workspace_id, []).extend(submission.batch)
         done: dict[int, Ingested] = {}
         with self._write() as session:
-            for workspace_id in sorted(by_workspace):
-                done[workspace_id] = ingest(
-                    session,
-                    workspace_id,
-                    by_workspace[workspace_id],
-                    caches=self._caches,
-                    match_monitors=self._match_monitors,
-                )
+            with turn(session.connection()):
+                for workspace_id in sorted(by_workspace):
+                    done[workspace_id] = ingest(
+                        session,
+                        workspace_id,
+                        by_workspace[workspace_id],
+                        caches=self._caches,
+                        match_monitors=self._match_monitors,
+                    )
             _note_producers(session, group)
         for ingested in done.values():
             self._caches.files.add(ingested.files)

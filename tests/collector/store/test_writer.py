@@ -1,6 +1,8 @@
+import sqlite3
 import subprocess
 import sys
 import threading
+import time
 from pathlib import Path
 
 import pytest
@@ -11,6 +13,7 @@ from kibitz_collector.errors import Busy
 from kibitz_collector.records import LogBody
 from kibitz_collector.store import Store, open_store
 from kibitz_collector.store.tables.logs import Log
+from kibitz_collector.turns import TURN, pieces
 from tests.collector.store.facts import WORKSPACE, log, model_call, rows
 
 # Stores until it is killed, and says after each commit how far it is.
@@ -182,3 +185,33 @@ def test_two_stores_on_one_database_write_side_by_side(database_url: str, tmp_pa
     assert all(row["session_id"] == "s" for row in found)
     for store in stores:
         store.close()
+
+
+def test_no_turn_is_held_while_the_writer_waits(tmp_path: Path) -> None:
+    path = tmp_path / "kibitz.db"
+    store = open_store(f"sqlite:///{path}")
+    other = sqlite3.connect(path, isolation_level=None)
+    other.execute("BEGIN IMMEDIATE")  # as a second process would
+    thread = threading.Thread(target=store.ingest, args=(WORKSPACE, [log("log_1")]))
+    thread.start()
+    deadline = time.monotonic() + 30
+    while not store.pending_bytes:
+        assert time.monotonic() < deadline
+        time.sleep(0.005)
+    for _ in range(20):
+        assert TURN.acquire(timeout=3)  # SQLite waits 5 s for the lock
+        TURN.release()
+        time.sleep(0.01)
+    assert thread.is_alive()
+    other.execute("COMMIT")
+    other.close()
+    thread.join()
+    assert [row["id"] for row in rows(store, Log)] == ["log_1"]
+    store.close()
+
+
+@pytest.mark.parametrize("count", [0, 1, 250, 251, 999])
+def test_a_large_request_lets_others_have_their_turn(count: int) -> None:
+    cut = list(pieces(range(count)))
+    assert [number for piece in cut for number in piece] == list(range(count))
+    assert all(len(piece) <= 250 for piece in cut)
