@@ -26,8 +26,8 @@ def pytest_make_parametrize_id(val: object, argname: str) -> str | None:
 
 
 def pytest_xdist_auto_num_workers() -> int:
-    """Two a core: tests spend much of their time waiting for other processes."""
-    return 2 * (os.cpu_count() or 1)
+    """One and a half a core: tests spend much of their time waiting for other processes."""
+    return max(2, (os.cpu_count() or 1) * 3 // 2)
 
 
 @pytest.fixture(autouse=True)
