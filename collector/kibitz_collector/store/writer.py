@@ -110,7 +110,7 @@ class Writer:
     def _try_to_prepare(self, record: LogRecord) -> Prepared | Exception:
         try:
             return prepare(record, self._caches.seen, self._fresh_texts.is_wanted)
-        except Exception as error:
+        except Exception as error:  # goes to quarantine alone; its neighbours are stored
             return error
 
     def close(self) -> None:
